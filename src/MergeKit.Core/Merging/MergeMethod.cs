@@ -45,8 +45,8 @@ public abstract class MergeMethod
     /// <summary>Whether a base model is needed.</summary>
     public virtual BaseRole Base => BaseRole.Ordinary;
 
-    /// <summary>The least and the greatest number of sources of one tensor, base included.</summary>
-    public virtual (int Least, int Most) SourceCount => (1, int.MaxValue);
+    /// <summary>The least and the greatest number of models in a slice, base included. An optional tensor may have fewer sources.</summary>
+    public virtual (int Least, int Most) SliceModels => (1, int.MaxValue);
 
     /// <summary>What happens to embeddings of different sizes.</summary>
     public virtual VocabularyCut VocabularyCut => VocabularyCut.None;

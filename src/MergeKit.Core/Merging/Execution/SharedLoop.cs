@@ -5,8 +5,7 @@ namespace MergeKit.Core.Merging.Execution;
 /// <summary>A loop whose iterations are handed out one by one to whoever asks.</summary>
 internal sealed class SharedLoop(int count, Action<int, Worker> body)
 {
-    private readonly ManualResetEventSlim _idle = new(true);
-    private readonly Lock _gate = new();
+    private readonly object _gate = new();
     private int _next;
     private int _helpers;
     private ExceptionDispatchInfo? _failure;
@@ -19,10 +18,7 @@ internal sealed class SharedLoop(int count, Action<int, Worker> body)
     public void Help(Worker worker, Func<bool> stopping)
     {
         lock (_gate)
-        {
-            if (_helpers++ == 0)
-                _idle.Reset();
-        }
+            _helpers++;
 
         try
         {
@@ -44,7 +40,7 @@ internal sealed class SharedLoop(int count, Action<int, Worker> body)
             lock (_gate)
             {
                 if (--_helpers == 0)
-                    _idle.Set();
+                    Monitor.PulseAll(_gate);
             }
         }
     }
@@ -52,7 +48,12 @@ internal sealed class SharedLoop(int count, Action<int, Worker> body)
     /// <summary>Waits for the helpers still inside an iteration, then rethrows what failed.</summary>
     public void Wait()
     {
-        _idle.Wait();
+        lock (_gate)
+        {
+            while (_helpers > 0)
+                Monitor.Wait(_gate);
+        }
+
         _failure?.Throw();
     }
 }

@@ -40,6 +40,7 @@ public sealed unsafe class WorkerBuffers : IDisposable
     {
         NativeMemory.AlignedFree(_floats);
         NativeMemory.AlignedFree(_bytes);
-        (_floats, _bytes) = (null, null);
+        _floats = null;
+        _bytes = null;
     }
 }

@@ -4,7 +4,7 @@ namespace MergeKit.Core.Merging.Execution;
 
 /// <summary>Threads that take whole jobs in order, and help with the parallel loops of other jobs when no job is left.</summary>
 /// <remarks>A job is ordinary sequential code; its <see cref="Worker.For"/> loops are shared with idle workers. The first exception stops everything.</remarks>
-public sealed class WorkerPool
+public sealed class WorkerPool : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly Queue<Action<Worker>> _jobs = new();
@@ -58,6 +58,9 @@ public sealed class WorkerPool
         if (Stopping)
             throw new OperationCanceledException(_cancellation);
     }
+
+    /// <inheritdoc/>
+    public void Dispose() => _wake.Dispose();
 
     private void Enqueue(Queue<Action<Worker>> queue, Action<Worker> job)
     {

@@ -20,7 +20,7 @@ public sealed class Passthrough : MergeMethod
     public override string Paper => "none; layer stacking is described in Kim et al. 2023, SOLAR 10.7B (depth up-scaling), arXiv 2312.15166";
 
     /// <inheritdoc/>
-    public override (int Least, int Most) SourceCount => (1, 1);
+    public override (int Least, int Most) SliceModels => (1, 1);
 
     /// <inheritdoc/>
     public override bool IsCopy(TensorJob job) => job.Get(0, "scale") == 1;

@@ -27,7 +27,7 @@ public sealed class Slerp : MergeMethod
     public override BaseRole Base => BaseRole.Required;
 
     /// <inheritdoc/>
-    public override (int Least, int Most) SourceCount => (1, 2);
+    public override (int Least, int Most) SliceModels => (2, 2);
 
     /// <inheritdoc/>
     public override VocabularyCut VocabularyCut => VocabularyCut.ToSmallest;
@@ -44,7 +44,8 @@ public sealed class Slerp : MergeMethod
         var (a, b) = (job.BaseIndex, 1 - job.BaseIndex);
         var sums = inputs.Sum(3, (chunk, offset, length, sum) =>
         {
-            var (x, y) = (chunk.Source(a).Slice(offset, length), chunk.Source(b).Slice(offset, length));
+            var x = chunk.Source(a).Slice(offset, length);
+            var y = chunk.Source(b).Slice(offset, length);
             sum[0] = TensorPrimitives.Dot<float>(x, y);
             sum[1] = TensorPrimitives.SumOfSquares<float>(x);
             sum[2] = TensorPrimitives.SumOfSquares<float>(y);

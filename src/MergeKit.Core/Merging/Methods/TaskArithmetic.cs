@@ -22,6 +22,9 @@ public sealed class TaskArithmetic : MergeMethod
     public override BaseRole Base => BaseRole.Required;
 
     /// <inheritdoc/>
+    public override (int Least, int Most) SliceModels => (2, int.MaxValue);
+
+    /// <inheritdoc/>
     public override VocabularyCut VocabularyCut => VocabularyCut.ToBase;
 
     /// <inheritdoc/>

@@ -7,7 +7,7 @@ internal sealed class CutSearch(int source, long keep, long count)
 {
     private const int Buckets = 1 << 20;
     private const uint Everything = 0x80000000;
-    private int[]? _histogram;
+    private uint[]? _histogram;
     private int[] _ties = [];
     private int _shift;
     private int _tieBlock;
@@ -46,7 +46,7 @@ internal sealed class CutSearch(int source, long keep, long count)
     {
         var width = _end - Lowest;
         for (_shift = 0; (width - 1) >> _shift >= Buckets; _shift++) { }
-        _histogram = new int[((width - 1) >> _shift) + 1];
+        _histogram = new uint[((width - 1) >> _shift) + 1];
         _above = 0;
     }
 
@@ -70,15 +70,15 @@ internal sealed class CutSearch(int source, long keep, long count)
 
         for (var bucket = histogram.Length - 1; bucket >= 0; bucket--)
         {
-            if (_above + (uint)histogram[bucket] >= keep)
+            if (_above + histogram[bucket] >= keep)
             {
                 var low = Lowest + ((uint)bucket << _shift);
                 _end = Math.Min(_end, low + (1u << _shift));
-                (Lowest, Done, TiesFound) = (low, _shift == 0, (uint)histogram[bucket]);
+                (Lowest, Done, TiesFound) = (low, _shift == 0, histogram[bucket]);
                 return;
             }
 
-            _above += (uint)histogram[bucket];
+            _above += histogram[bucket];
         }
 
         (Lowest, _end) = (0, Lowest);

@@ -13,7 +13,7 @@ internal static class MagnitudeCounting
     /// <summary>How many magnitudes are at or above <paramref name="end"/>; those in [low, end) are added to the histogram of
     /// 2^shift wide buckets, atomically.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static long CountAndBucket(ReadOnlySpan<uint> bits, uint low, uint end, int shift, int[] histogram)
+    public static long CountAndBucket(ReadOnlySpan<uint> bits, uint low, uint end, int shift, uint[] histogram)
     {
         ref var from = ref MemoryMarshal.GetReference(bits);
         var (mask, lows, width) = (Vector512.Create(Magnitude), Vector512.Create(low), Vector512.Create(end - low));
@@ -55,5 +55,5 @@ internal static class MagnitudeCounting
         return count;
     }
 
-    private static void AddOne(int[] histogram, uint bucket) => Interlocked.Increment(ref histogram[bucket]);
+    private static void AddOne(uint[] histogram, uint bucket) => Interlocked.Increment(ref histogram[bucket]);
 }
