@@ -43,8 +43,11 @@ public sealed record Recipe(
     TokenizerSpec? Tokenizer,
     ChatTemplateSpec? ChatTemplate,
     string Yaml,
-    RecipeForm Form)
+    RecipeForm Form) : IRecipeDocument
 {
+    /// <inheritdoc/>
+    public SourceLocation Location { get; init; } = new(File, 1, 1);
+
     /// <summary>What the reader noticed that does not stop the merge.</summary>
     public IReadOnlyList<Problem> Warnings { get; init; } = [];
 
