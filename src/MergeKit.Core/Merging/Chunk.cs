@@ -24,5 +24,8 @@ public readonly ref struct Chunk(long start, int length, int sources, WorkerBuff
     /// <summary>A scratch row.</summary>
     public Span<float> Scratch(int index) => buffers.Row(sources + index)[..Length];
 
+    /// <summary>The row for the result.</summary>
+    internal Span<float> Result => buffers.Row(sources + ScratchRows)[..Length];
+
     internal Span<byte> Bytes => buffers.Bytes;
 }

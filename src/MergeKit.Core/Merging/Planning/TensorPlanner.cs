@@ -34,13 +34,13 @@ internal sealed class TensorPlanner(
             return null;
         }
 
-        var counts = ShapeAgreement.Agree(method, found.ConvertAll(one => (one.Source, one.Tensor)), IsVocabulary(weight), name, _grouped);
-        if (counts is null)
+        var shape = ShapeAgreement.Agree(method, found.ConvertAll(one => (one.Source, one.Tensor)), IsVocabulary(weight), name, _grouped);
+        if (shape is null)
             return null;
         foreach (var one in found)
             one.Source.Model.Used.Add(one.Tensor.Name);
         var floats = found.TrueForAll(one => one.Tensor.DType.IsFloat());
-        return floats ? Merge(name, found, counts.Value, t) : Copy(name, found);
+        return floats ? Merge(name, found, shape, t) : Copy(name, found);
     }
 
     /// <summary>The stored tensors of all sources. A tied head is represented by the embedding, if any source has a head of its own.</summary>
