@@ -74,5 +74,6 @@ internal static class TensorComparison
     }
 
     private static bool Agrees(double x, double y, Tolerance tolerance) =>
-        x.Equals(y) || (x == 0 && y == 0) || Math.Abs(y - x) <= tolerance.Absolute + (tolerance.Relative * Math.Abs(x));
+        x.Equals(y) || (x == 0 && y == 0)
+        || (double.IsFinite(x) && Math.Abs(y - x) <= tolerance.Absolute + (tolerance.Relative * Math.Abs(x)));
 }
