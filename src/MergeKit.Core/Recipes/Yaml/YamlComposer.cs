@@ -1,3 +1,4 @@
+using System.Buffers;
 using MergeKit.Core.Diagnostics;
 using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
@@ -9,6 +10,9 @@ namespace MergeKit.Core.Recipes.Yaml;
 internal sealed class YamlComposer
 {
     private const string TagPrefix = "tag:yaml.org,2002:";
+    private static readonly SearchValues<char> Forbidden = SearchValues.Create(
+        [.. Enumerable.Range(0, 0xA0).Select(code => (char)code).Where(c => char.IsControl(c) && c is not ('\t' or '\n' or '\r' or '\u0085')), '\uFFFE', '\uFFFF']);
+
     private readonly string _file;
     private readonly ProblemList _problems;
     private readonly Parser _parser;
@@ -26,7 +30,19 @@ internal sealed class YamlComposer
     {
         if (text.Length > YamlLimits.Bytes)
             throw new InputException($"{file}: the YAML file is larger than {YamlLimits.Bytes >> 20} MB, which no recipe needs");
+        RefuseControlCharacters(file, text);
         return new YamlComposer(file, text, problems).Documents(text);
+    }
+
+    /// <summary>YAML allows none; a NUL would even pass for the end of the text and hide the rest.</summary>
+    private static void RefuseControlCharacters(string file, string text)
+    {
+        var at = text.AsSpan().IndexOfAny(Forbidden);
+        if (at < 0)
+            return;
+        var lines = text.AsSpan(0, at).Count('\n');
+        var column = at - text.AsSpan(0, at).LastIndexOf('\n');
+        throw new InputException([Problem.Error($"this is not valid YAML: the character U+{(int)text[at]:X4} may not stand in it", new SourceLocation(file, lines + 1, column))]);
     }
 
     private List<YamlDocument> Documents(string text)
@@ -67,7 +83,7 @@ internal sealed class YamlComposer
             throw Fail($"the YAML is nested more than {YamlLimits.Depth} levels deep", current.Start);
         if (current is AnchorAlias alias)
             return Alias(alias);
-        var anchor = ((NodeEvent)current).Anchor;
+        var anchor = current is NodeEvent content ? content.Anchor : throw Fail("this is not valid YAML: a value is missing", current.Start);
         if (!anchor.IsEmpty)
             _anchors[anchor.Value] = null;
         YamlNode node = current switch
@@ -136,7 +152,8 @@ internal sealed class YamlComposer
             var merges = _parser.Current is Scalar { Style: ScalarStyle.Plain, Value: "<<", Tag.IsEmpty: true };
             var key = Node(depth + 1);
             Grow(key, depth, ref size, ref deepest);
-            Next();
+            if (Next() is MappingEnd)
+                throw Fail("this is not valid YAML: in the mapping that begins here a key or a value is missing beside a colon", start.Start);
             var value = Node(depth + 1);
             Grow(value, depth, ref size, ref deepest);
             if (merges)
@@ -176,7 +193,7 @@ internal sealed class YamlComposer
         }
         catch (Exception error) when (error is ArgumentException or InvalidOperationException or FormatException or OverflowException or IndexOutOfRangeException)
         {
-            throw Fail($"this is not valid YAML: {error.Message}", _parser.Current?.End ?? Mark.Empty);
+            throw Fail("this is not valid YAML: the text is garbled from here on", _parser.Current?.End ?? Mark.Empty);
         }
     }
 
