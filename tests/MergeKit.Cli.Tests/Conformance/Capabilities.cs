@@ -1,16 +1,19 @@
 using System.Text.Json;
+using MergeKit.Core.Merging;
 
 namespace MergeKit.Cli.Tests.Conformance;
 
-/// <summary>Which features of the suite are not built yet. Shrink these lists as the work lands; a case is never named.</summary>
+/// <summary>Which features of the suite are not built yet: methods by the library's catalog, the rest by these lists, to be shrunk as the
+/// work lands. A case is never named.</summary>
 internal static class Capabilities
 {
     private static readonly string[] UnbuiltCommands = ["raw", "moe", "lora"];
 
-    private static readonly string[] UnbuiltMethods =
+    /// <summary>mergekit's methods. One that the library's catalog lacks is not built; a name that is not here is an error, not a feature.</summary>
+    private static readonly string[] MergekitMethods =
     [
-        "nuslerp", "multislerp", "karcher", "della", "della_linear", "breadcrumbs", "breadcrumbs_ties",
-        "model_stock", "nearswap", "sce", "arcee_fusion", "ram", "ramplus_tl",
+        "linear", "slerp", "nuslerp", "multislerp", "karcher", "task_arithmetic", "ties", "dare_linear", "dare_ties", "della", "della_linear",
+        "breadcrumbs", "breadcrumbs_ties", "model_stock", "nearswap", "sce", "arcee_fusion", "ram", "ramplus_tl", "passthrough",
     ];
 
     private static readonly string[] UnbuiltKeys = ["tokenizer", "tokenizer_source", "chat_template"];
@@ -28,7 +31,7 @@ internal static class Capabilities
         if (UnbuiltCommands.Contains(command))
             return $"command '{command}'";
         var features = RecipeFeatures.Read(recipeText);
-        if (features.Methods.FirstOrDefault(UnbuiltMethods.Contains) is { } method)
+        if (features.Methods.FirstOrDefault(name => MergekitMethods.Contains(name) && MethodCatalog.Find(name) is null) is { } method)
             return $"merge method '{method}'";
         if (isError && test.GetProperty("expect").GetString() == "reject")
             return null; // to refuse a recipe for its own fault takes no feature but reading it
