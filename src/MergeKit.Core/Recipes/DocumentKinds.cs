@@ -32,7 +32,9 @@ internal static class DocumentKinds
         var kind = All.FirstOrDefault(candidate => mapping?.Find(candidate.Key) is not null) ?? MergeDocument.Kind;
         if (kind.Read is not null)
             return kind.Read(document, file, problems);
-        problems.Error($"'{kind.Key}' makes this {kind.Title}, which is not built yet; a merge recipe has 'merge_method'", mapping!.Find(kind.Key)!.Key.Location);
+        problems.Error(
+            $"'{kind.Key}' makes this {kind.Title}, which is not built yet; a merge recipe has 'merge_method'",
+            mapping!.Find(kind.Key)!.Key.Location);
         return null;
     }
 }

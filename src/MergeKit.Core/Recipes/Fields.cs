@@ -7,6 +7,7 @@ namespace MergeKit.Core.Recipes;
 /// <summary>The values of one mapping, held against its key table. A key whose value is empty counts as not given.</summary>
 internal sealed class Fields
 {
+    private const int MostGuesses = 20;
     private readonly YamlMapping _mapping;
     private readonly KeyTable _table;
 
@@ -24,15 +25,20 @@ internal sealed class Fields
     {
         if (node is not YamlMapping mapping)
         {
-            problems.Error($"{table.Title} must be a mapping with keys ({string.Join(", ", table.Keys.Take(3).Select(key => key.Name))}, ...), but this is {node.Describe()}", node.Location);
+            problems.Error(
+                $"{table.Title} must be a mapping with keys ({string.Join(", ", table.Keys.Take(3).Select(key => key.Name))}, ...), but this is {node.Describe()}",
+                node.Location);
             return null;
         }
 
-        foreach (var entry in mapping.Entries)
-            if (table.Find(entry.Key.Text) is null)
-                problems.Error(table.Unknown(entry.Key.Text), entry.Key.Location);
+        var unknown = mapping.Entries.Select(entry => entry.Key).Where(key => table.Find(key.Text) is null).ToList();
+        foreach (var key in unknown)
+            problems.Error(table.Unknown(key.Text), key.Location);
         foreach (var key in table.Keys.Where(key => key.Required && mapping.Find(key.Name) is not { Value.IsNull: false }))
-            problems.Error($"'{key.Name}' is missing in {table.Title}. {key.Summary}", mapping.Find(key.Name)?.Key.Location ?? mapping.Location);
+            if (!unknown.Take(MostGuesses).Any(other => table.Nearest(other.Text) == key.Name))
+                problems.Error(
+                    $"'{key.Name}' is missing in {table.Title}. {key.Summary}",
+                    mapping.Find(key.Name)?.Key.Location ?? mapping.Location);
         return new Fields(mapping, table, problems);
     }
 
@@ -77,7 +83,9 @@ internal sealed class Fields
         if (DTypes.TryFromTorch(name, out var type))
             return type;
         var hint = name.Length <= 40 ? Spelling.Hint(name, DTypes.TorchNames) : "";
-        Problems.Error($"'{key}' is '{Quoting.Shorten(name)}', which is no known type.{hint} Known: {string.Join(", ", DTypes.TorchNames)}", this[key]!.Location);
+        Problems.Error(
+            $"'{key}' is '{Quoting.Shorten(name)}', which is no known type.{hint} Known: {string.Join(", ", DTypes.TorchNames)}",
+            this[key]!.Location);
         return null;
     }
 

@@ -105,7 +105,9 @@ internal static class MergeDocument
             return null;
         if (node is not YamlSequence { Items: [var first, var second] })
         {
-            fields.Problems.Error($"'layer_range' is {node.Describe()}; wanted two whole numbers [first, one past the last]", node.Location);
+            fields.Problems.Error(
+                $"'layer_range' is {node.Describe()}; wanted two whole numbers [first, one past the last]",
+                node.Location);
             return null;
         }
 
@@ -114,7 +116,9 @@ internal static class MergeDocument
         if (start < end)
             return new LayerRange(start.Value, end.Value);
         if (start is not null && end is not null)
-            fields.Problems.Error($"'layer_range' is [{start}, {end}]; wanted [first, one past the last] with at least one layer between", node.Location);
+            fields.Problems.Error(
+                $"'layer_range' is [{start}, {end}]; wanted [first, one past the last] with at least one layer between",
+                node.Location);
         return null;
     }
 

@@ -36,7 +36,9 @@ public static class ParameterChecker
             if (parameter is null)
                 problems.Add(Problem.Error(Unknown(name, method), place));
             else if (atModel && parameter.Scope == ParameterScope.Global)
-                problems.Add(Problem.Error($"the parameter '{name}' of '{method.Name}' is one for all models; give it under the 'parameters' of the recipe or of a slice, not of a model", place));
+                problems.Add(Problem.Error(
+                    $"the parameter '{name}' of '{method.Name}' is one for all models; give it under the 'parameters' of the recipe or of a slice, not of a model",
+                    place));
             else
                 CheckKind(value, parameter, problems);
         }

@@ -56,7 +56,9 @@ internal static class ParameterReader
             if (value is not null)
                 conditions.Add(new Condition(filter, value));
             if (filter is null or "*" && i < items.Count - 1)
-                problems.Warning($"the conditions of '{name}' after this one never apply, because it matches every tensor", items[i].Location);
+                problems.Warning(
+                    $"the conditions of '{name}' after this one never apply, because it matches every tensor",
+                    items[i].Location);
         }
 
         return complete && conditions.Count > 0 ? new ConditionalValue(conditions, location) : null;

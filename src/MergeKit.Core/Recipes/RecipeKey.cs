@@ -85,9 +85,11 @@ public sealed record KeyTable(string Id, string Title, IReadOnlyList<RecipeKey> 
         var message = $"unknown key '{Yaml.Quoting.Shorten(name)}' in {Title}.";
         if (RecipeKeys.All.FirstOrDefault(table => table.Find(name) is not null) is { } other)
             return $"{message} It belongs in {other.Title}. Valid keys here: {Names}.";
-        var hint = name.Length <= LongestGuess ? Spelling.Hint(name, Keys.Select(key => key.Name)) : "";
-        return hint.Length > 0 ? message + hint : $"{message} Valid keys: {Names}.";
+        return Nearest(name) is { } near ? $"{message} Did you mean '{near}'?" : $"{message} Valid keys: {Names}.";
     }
+
+    /// <summary>The key that was probably meant, if one is near enough.</summary>
+    public string? Nearest(string name) => name.Length <= LongestGuess ? Spelling.Nearest(name, Keys.Select(key => key.Name)) : null;
 
     private string Names => string.Join(", ", Keys.Select(key => key.Name));
 }

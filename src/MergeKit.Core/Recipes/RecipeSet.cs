@@ -42,7 +42,9 @@ public static class RecipeSet
         var before = problems.Errors;
         foreach (var group in documents.Where(document => document.Name is not null).GroupBy(document => document.Name))
             foreach (var repeated in group.Skip(1))
-                problems.Error($"the name '{group.Key}' stands twice; it is taken by the document of line {group.First().Location.Line}", repeated.Location);
+                problems.Error(
+                    $"the name '{group.Key}' stands twice; it is taken by the document of line {group.First().Location.Line}",
+                    repeated.Location);
         foreach (var second in documents.Where(document => document.Name is null).Skip(1))
             problems.Error("only one document of a file may go without a 'name': it is the result", second.Location);
         if (problems.Errors == before)
@@ -62,6 +64,8 @@ public static class RecipeSet
         while (walk.IndexOf(walk[^1]) == walk.Count - 1)
             walk.Add(uses[walk[^1]].First(open.Contains));
         var circle = walk[walk.IndexOf(walk[^1])..];
-        problems.Error($"documents use each other in a circle: {string.Join(" -> ", circle.Select(document => document.Name))}", circle[0].Location);
+        problems.Error(
+            $"documents use each other in a circle: {string.Join(" -> ", circle.Select(document => document.Name))}",
+            circle[0].Location);
     }
 }

@@ -18,7 +18,9 @@ internal sealed class MappingEntries(ProblemList problems)
         else if (_places.TryAdd(scalar.Text, scalar.Location))
             _own.Add(new YamlEntry(scalar, value));
         else
-            problems.Error($"the key '{Quoting.Shorten(scalar.Text)}' stands twice in the same mapping; first in line {_places[scalar.Text].Line}", scalar.Location);
+            problems.Error(
+                $"the key '{Quoting.Shorten(scalar.Text)}' stands twice in the same mapping; first in line {_places[scalar.Text].Line}",
+                scalar.Location);
     }
 
     /// <summary>Takes the value of a merge key: a mapping or a list of mappings.</summary>
@@ -29,7 +31,9 @@ internal sealed class MappingEntries(ProblemList problems)
         else if (value is YamlSequence { Items: var items } && items.All(item => item is YamlMapping))
             _merged.AddRange(items.Cast<YamlMapping>());
         else
-            problems.Error($"the YAML merge key '<<' wants a mapping or a list of mappings, but this is {value.Describe()}", value.Location);
+            problems.Error(
+                $"the YAML merge key '<<' wants a mapping or a list of mappings, but this is {value.Describe()}",
+                value.Location);
     }
 
     /// <summary>All entries: own ones first, then what merge keys add.</summary>

@@ -83,7 +83,9 @@ internal sealed class YamlComposer
             throw Fail($"the YAML is nested more than {YamlLimits.Depth} levels deep", current.Start);
         if (current is AnchorAlias alias)
             return Alias(alias);
-        var anchor = current is NodeEvent content ? content.Anchor : throw Fail("this is not valid YAML: a value is missing", current.Start);
+        var anchor = current is NodeEvent content ? content.Anchor : throw Fail(
+            "this is not valid YAML: a value is missing",
+            current.Start);
         if (!anchor.IsEmpty)
             _anchors[anchor.Value] = null;
         YamlNode node = current switch
@@ -101,7 +103,9 @@ internal sealed class YamlComposer
     private YamlNode Alias(AnchorAlias alias)
     {
         if (!_anchors.TryGetValue(alias.Value.Value, out var node))
-            throw Fail($"the YAML alias '*{Quoting.Shorten(alias.Value.Value)}' has no anchor '&{Quoting.Shorten(alias.Value.Value)}' before it", alias.Start);
+            throw Fail(
+                $"the YAML alias '*{Quoting.Shorten(alias.Value.Value)}' has no anchor '&{Quoting.Shorten(alias.Value.Value)}' before it",
+                alias.Start);
         return node?.At(At(alias.Start))
             ?? throw Fail($"the YAML alias '*{Quoting.Shorten(alias.Value.Value)}' stands inside what it stands for", alias.Start);
     }
@@ -122,7 +126,9 @@ internal sealed class YamlComposer
             _ => null,
         };
         if (tagged is null)
-            _problems.Error($"the YAML tag '{Quoting.Shorten(tag)}' cannot be applied to '{Quoting.Shorten(scalar.Value)}' here; leave it out", at);
+            _problems.Error(
+                $"the YAML tag '{Quoting.Shorten(tag)}' cannot be applied to '{Quoting.Shorten(scalar.Value)}' here; leave it out",
+                at);
         return Make(tagged ?? (ScalarKind.Text, 0));
 
         YamlScalar Make((ScalarKind Kind, double Number) value) => new(scalar.Value, value.Kind, value.Number, at);
@@ -153,7 +159,9 @@ internal sealed class YamlComposer
             var key = Node(depth + 1);
             Grow(key, depth, ref size, ref deepest);
             if (Next() is MappingEnd)
-                throw Fail("this is not valid YAML: in the mapping that begins here a key or a value is missing beside a colon", start.Start);
+                throw Fail(
+                    "this is not valid YAML: in the mapping that begins here a key or a value is missing beside a colon",
+                    start.Start);
             var value = Node(depth + 1);
             Grow(value, depth, ref size, ref deepest);
             if (merges)
@@ -189,11 +197,13 @@ internal sealed class YamlComposer
         }
         catch (YamlException error)
         {
-            throw Fail($"this is not valid YAML: {error.Message}", error.Start);
+            throw Fail($"this is not valid YAML: {char.ToLowerInvariant(error.Message[0])}{error.Message[1..]}", error.Start);
         }
         catch (Exception error) when (error is ArgumentException or InvalidOperationException or FormatException or OverflowException or IndexOutOfRangeException)
         {
-            throw Fail("this is not valid YAML: the text is garbled from here on", _parser.Current?.End ?? Mark.Empty);
+            throw Fail(
+                "this is not valid YAML: the text breaks off here; every line of a [list] or {mapping} that runs over several lines must be indented further than its key",
+                _parser.Current?.End ?? Mark.Empty);
         }
     }
 
