@@ -9,6 +9,8 @@ internal static class Capabilities
 {
     private static readonly string[] UnbuiltCommands = ["moe", "lora"];
 
+    private static readonly string[] UnbuiltOptions = ["--tensor-intersection", "--tensor-union"];
+
     /// <summary>mergekit's methods. One that the library's catalog lacks is not built; a name that is not here is an error, not a feature.</summary>
     private static readonly string[] MergekitMethods =
     [
@@ -30,6 +32,9 @@ internal static class Capabilities
         var command = test.GetProperty(isError ? "command" : "kind").GetString()!;
         if (UnbuiltCommands.Contains(command))
             return $"command '{command}'";
+        if (test.TryGetProperty("args", out var args)
+            && args.EnumerateArray().Select(arg => arg.GetString()!).FirstOrDefault(UnbuiltOptions.Contains) is { } option)
+            return $"option '{option}'";
         var features = RecipeFeatures.Read(recipeText);
         if (features.Methods.FirstOrDefault(name => MergekitMethods.Contains(name) && MethodCatalog.Find(name) is null) is { } method)
             return $"merge method '{method}'";
