@@ -14,8 +14,7 @@ internal sealed class CpuFeedForward(WorkerPool pool) : IDisposable
     {
         var (input, down) = ((CpuMatrix)weights.Input, (CpuMatrix)weights.Down);
         input.Multiply(x.Span, x.Rows, _wide.Resize(x.Rows, input.Rows).Span, pool, accumulate: false);
-        var inner = weights.Gate == GateKind.None ? _wide : _inner.Resize(x.Rows, weights.Intermediate);
-        var wide = _wide;
+        var (wide, inner) = (_wide, _inner.Resize(x.Rows, weights.Intermediate));
         pool.For(x.Rows, (token, _) => Gate(weights, wide.Row(token), inner.Row(token)));
         if (!accumulate)
             output.Resize(x.Rows, down.Rows);
@@ -40,33 +39,32 @@ internal sealed class CpuFeedForward(WorkerPool pool) : IDisposable
             AddShared(shared, (CpuMatrix?)weights.SharedGate, x, output);
     }
 
-    /// <summary>x = f(x).</summary>
-    public static void Activate(Activation activation, Span<float> x)
+    /// <summary>y = f(x); the two do not overlap.</summary>
+    public static void Activate(Activation activation, ReadOnlySpan<float> x, Span<float> y)
     {
         switch (activation)
         {
             case Activation.Silu:
-                VectorOps.Silu(x);
+                VectorOps.Silu(x, y);
                 break;
             case Activation.Gelu:
-                VectorOps.Gelu(x);
+                VectorOps.Gelu(x, y);
                 break;
             case Activation.GeluTanh:
-                VectorOps.GeluTanh(x);
+                VectorOps.GeluTanh(x, y);
                 break;
             case Activation.QuickGelu:
-                for (var i = 0; i < x.Length; i++)
-                    x[i] /= 1 + MathF.Exp(-1.702f * x[i]);
+                VectorOps.QuickGelu(x, y);
                 break;
             case Activation.Relu:
-                TensorPrimitives.Max(x, 0f, x);
+                TensorPrimitives.Max(x, 0f, y);
                 break;
             case Activation.ReluSquared:
-                TensorPrimitives.Max(x, 0f, x);
-                TensorPrimitives.Multiply(x, x, x);
+                TensorPrimitives.Max(x, 0f, y);
+                TensorPrimitives.Multiply(y, y, y);
                 break;
             case Activation.Tanh:
-                TensorPrimitives.Tanh(x, x);
+                TensorPrimitives.Tanh(x, y);
                 break;
             default:
                 throw new ArgumentOutOfRangeException(nameof(activation), activation, null);
@@ -83,7 +81,7 @@ internal sealed class CpuFeedForward(WorkerPool pool) : IDisposable
     {
         if (weights.Gate == GateKind.None)
         {
-            Activate(weights.Activation, inner);
+            Activate(weights.Activation, wide, inner);
             return;
         }
 
@@ -96,14 +94,10 @@ internal sealed class CpuFeedForward(WorkerPool pool) : IDisposable
             TensorPrimitives.Min(gate, limit, gate);
             TensorPrimitives.Clamp(up, -limit, limit, up);
             TensorPrimitives.Add(up, 1, up);
-            Activate(Activation.QuickGelu, gate);
-        }
-        else
-        {
-            Activate(weights.Activation, gate);
         }
 
-        TensorPrimitives.Multiply<float>(gate, up, inner);
+        Activate(weights.ClampedLimit is null ? weights.Activation : Activation.QuickGelu, gate, inner);
+        TensorPrimitives.Multiply(inner, up, inner);
     }
 
     /// <summary>Alternating gate and up to gates followed by ups.</summary>

@@ -24,25 +24,38 @@ internal static class VectorOps
             TensorPrimitives.Add(y, bias, y);
     }
 
-    /// <summary>x = x sigmoid(x).</summary>
-    public static void Silu(Span<float> x)
+    /// <summary>y = x sigmoid(x). <paramref name="y"/> may not be <paramref name="x"/>.</summary>
+    public static void Silu(ReadOnlySpan<float> x, Span<float> y)
     {
-        for (var i = 0; i < x.Length; i++)
-            x[i] /= 1 + MathF.Exp(-x[i]);
+        TensorPrimitives.Sigmoid(x, y);
+        TensorPrimitives.Multiply(x, y, y);
     }
 
-    /// <summary>x = x Phi(x).</summary>
-    public static void Gelu(Span<float> x)
+    /// <summary>y = x sigmoid(1.702 x). <paramref name="y"/> may not be <paramref name="x"/>.</summary>
+    public static void QuickGelu(ReadOnlySpan<float> x, Span<float> y)
     {
-        for (var i = 0; i < x.Length; i++)
-            x[i] = (float)(0.5 * x[i] * (1 + Erf(x[i] * 0.70710678118654752)));
+        TensorPrimitives.Multiply(x, 1.702f, y);
+        TensorPrimitives.Sigmoid<float>(y, y);
+        TensorPrimitives.Multiply(x, y, y);
     }
 
-    /// <summary>x = 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).</summary>
-    public static void GeluTanh(Span<float> x)
+    /// <summary>y = x Phi(x).</summary>
+    public static void Gelu(ReadOnlySpan<float> x, Span<float> y)
     {
         for (var i = 0; i < x.Length; i++)
-            x[i] = 0.5f * x[i] * (1 + MathF.Tanh(0.7978845608f * (x[i] + 0.044715f * x[i] * x[i] * x[i])));
+            y[i] = (float)(0.5 * x[i] * (1 + Erf(x[i] * 0.70710678118654752)));
+    }
+
+    /// <summary>y = 0.5 x (1 + tanh(u)) = x sigmoid(2u) with u = sqrt(2/pi) (x + 0.044715 x^3). <paramref name="y"/> may not be <paramref name="x"/>.</summary>
+    public static void GeluTanh(ReadOnlySpan<float> x, Span<float> y)
+    {
+        const float scale = 2 * 0.7978845608f;
+        TensorPrimitives.Multiply(x, x, y);
+        TensorPrimitives.Multiply(y, scale * 0.044715f, y);
+        TensorPrimitives.Add(y, scale, y);
+        TensorPrimitives.Multiply(y, x, y);
+        TensorPrimitives.Sigmoid<float>(y, y);
+        TensorPrimitives.Multiply(x, y, y);
     }
 
     /// <summary>Exponentials that sum to 1.</summary>
