@@ -7,7 +7,7 @@ namespace MergeKit.Benchmarks;
 internal static unsafe class MemoryReader
 {
     /// <summary>Reads every byte (a multiple of 256 of them) and returns their exclusive or.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     public static byte Read(byte* source, long bytes)
     {
         Vector256<byte> a = default, b = default, c = default, d = default;

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
@@ -30,6 +32,7 @@ internal static unsafe class PackedProduct
         product.Pool.For(plan.Strips * plan.TokenRanges, (task, worker) => RunTask<TKernel, TDecoder>(product, plan, task, worker));
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void RunTask<TKernel, TDecoder>(in ProductArguments product, in Plan plan, int task, int worker)
         where TKernel : struct, IMicroKernel
         where TDecoder : struct, IWeightDecoder
@@ -58,6 +61,7 @@ internal static unsafe class PackedProduct
         while (depthStart < product.Weights.Columns);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void PackStrip<TKernel, TDecoder>(in ProductArguments product, int firstOutput, int outputs, int depthStart, int depth, float* panels)
         where TKernel : struct, IMicroKernel
         where TDecoder : struct, IWeightDecoder
@@ -70,6 +74,7 @@ internal static unsafe class PackedProduct
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void MultiplyChunk<TKernel>(
         in ProductArguments product, int firstToken, int tokens, int firstOutput, int outputs, int depthStart, int depth, float* panels, in Plan plan, float beta)
         where TKernel : struct, IMicroKernel
@@ -97,6 +102,7 @@ internal static unsafe class PackedProduct
     }
 
     /// <summary>The last, narrow tile of a row of tiles goes through memory so that nothing beyond it is written.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddTile(float* tile, int tileStride, int rows, int columns, float* y, nint yStride, float beta)
     {
         for (var r = 0; r < rows; r++, y += yStride, tile += tileStride)
