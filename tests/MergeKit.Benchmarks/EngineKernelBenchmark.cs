@@ -22,6 +22,8 @@ internal static unsafe class EngineKernelBenchmark
             Gemm(pool);
         if (Wanted("decode"))
             Decode(pool);
+        if (Wanted("attention"))
+            Attention(pool);
         return 0;
     }
 
@@ -78,6 +80,24 @@ internal static unsafe class EngineKernelBenchmark
                 () => PlainRead(weights, pool));
             var gigabytes = 2e-9 * columns * rows;
             Console.WriteLine($"decode    {tokens} tokens, bf16 [{rows} x {columns}]: {gigabytes / times[0]:F1} GB/s, plain read {gigabytes / times[1]:F1} GB/s; ratio {times[1] / times[0]:F2}");
+        }
+    }
+
+    private static void Attention(WorkerPool pool)
+    {
+        foreach (var (queries, keys) in new[] { (2048, 2048), (1, 2048), (1, 16384) })
+        {
+            const int heads = 9, kvHeads = 3, width = 64;
+            using var q = new Block(4L * queries * heads * width);
+            using var k = new Block(4L * keys * kvHeads * width);
+            using var v = new Block(4L * keys * kvHeads * width);
+            using var o = new Block(4L * queries * heads * width);
+            var shape = new AttentionShape(heads, kvHeads, width, width, 0.125f, Causal: true);
+            var sequence = new AttentionSequence(0, queries, k.Address, v.Address, keys, width, (long)keys * width, width, (long)keys * width);
+            var inputs = new AttentionInputs(q.Address, heads * width, [sequence]);
+            var seconds = Fastest(20, () => FlashAttention.Run(shape, inputs, o.Floats, pool));
+            var pairs = queries * (keys - ((queries - 1) / 2.0));
+            Console.WriteLine($"attention {queries} queries, {keys} keys, {heads} heads of {width}: {seconds * 1e3:F3} ms, {4e-9 * width * heads * pairs / seconds:F0} GF/s, {8e-9 * kvHeads * width * keys / seconds:F1} GB/s of cache");
         }
     }
 

@@ -35,10 +35,10 @@ internal unsafe interface ILanes<TVector>
     /// <summary>a * b + c, fused where the processor can.</summary>
     static abstract TVector MultiplyAdd(TVector a, TVector b, TVector c);
 
-    /// <summary>The larger; NaN if either is NaN.</summary>
+    /// <summary>The larger; if b is NaN, NaN; if only a is, unspecified.</summary>
     static abstract TVector Max(TVector a, TVector b);
 
-    /// <summary>The smaller; NaN if either is NaN.</summary>
+    /// <summary>The smaller; if b is NaN, NaN; if only a is, unspecified.</summary>
     static abstract TVector Min(TVector a, TVector b);
 
     /// <summary>|a|.</summary>
@@ -47,8 +47,8 @@ internal unsafe interface ILanes<TVector>
     /// <summary>To the nearest integer, ties to even.</summary>
     static abstract TVector Round(TVector a);
 
-    /// <summary>2^n for integral n from -126 to 127, by writing the exponent field.</summary>
-    static abstract TVector PowerOfTwo(TVector n);
+    /// <summary>a * 2^n for integral n from -126 to 128 and a between 1/2 and 2; zero instead of a result below 2^-125 where there is no instruction for it.</summary>
+    static abstract TVector Scale(TVector a, TVector n);
 
     /// <summary>Lane by lane <c>a &lt; b ? yes : no</c>.</summary>
     static abstract TVector SelectLess(TVector a, TVector b, TVector yes, TVector no);
@@ -56,7 +56,7 @@ internal unsafe interface ILanes<TVector>
     /// <summary>Sum of the lanes, in a fixed order.</summary>
     static abstract float Sum(TVector a);
 
-    /// <summary>Largest lane; NaN if any is NaN.</summary>
+    /// <summary>Largest lane; unspecified if any is NaN.</summary>
     static abstract float MaxLane(TVector a);
 
     /// <summary>Widens bfloat16.</summary>

@@ -45,11 +45,11 @@ internal readonly unsafe struct Lanes128 : ILanes<Vector128<float>>
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
-    public static Vector128<float> Max(Vector128<float> a, Vector128<float> b) => Vector128.Max(a, b);
+    public static Vector128<float> Max(Vector128<float> a, Vector128<float> b) => Vector128.MaxNative(a, b);
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
-    public static Vector128<float> Min(Vector128<float> a, Vector128<float> b) => Vector128.Min(a, b);
+    public static Vector128<float> Min(Vector128<float> a, Vector128<float> b) => Vector128.MinNative(a, b);
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
@@ -61,8 +61,11 @@ internal readonly unsafe struct Lanes128 : ILanes<Vector128<float>>
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
-    public static Vector128<float> PowerOfTwo(Vector128<float> n) =>
-        ((Vector128.ConvertToInt32Native(n) + Vector128.Create(127)) << 23).AsSingle();
+    public static Vector128<float> Scale(Vector128<float> a, Vector128<float> n)
+    {
+        var half = ((Vector128.ConvertToInt32Native(n) + Vector128.Create(126)) << 23).AsSingle();
+        return a * half * Vector128.Create(2f);
+    }
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
@@ -81,7 +84,7 @@ internal readonly unsafe struct Lanes128 : ILanes<Vector128<float>>
     [MethodImpl(Inline)]
     public static float MaxLane(Vector128<float> a)
     {
-        var pairs = Vector128.Max(a, Vector128.Shuffle(a, Vector128.Create(2, 3, 0, 1)));
+        var pairs = Vector128.MaxNative(a, Vector128.Shuffle(a, Vector128.Create(2, 3, 0, 1)));
         return MathF.Max(pairs[0], pairs[1]);
     }
 

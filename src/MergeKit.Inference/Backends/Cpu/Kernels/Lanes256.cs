@@ -46,11 +46,11 @@ internal readonly unsafe struct Lanes256 : ILanes<Vector256<float>>
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
-    public static Vector256<float> Max(Vector256<float> a, Vector256<float> b) => Vector256.Max(a, b);
+    public static Vector256<float> Max(Vector256<float> a, Vector256<float> b) => Vector256.MaxNative(a, b);
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
-    public static Vector256<float> Min(Vector256<float> a, Vector256<float> b) => Vector256.Min(a, b);
+    public static Vector256<float> Min(Vector256<float> a, Vector256<float> b) => Vector256.MinNative(a, b);
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
@@ -62,8 +62,11 @@ internal readonly unsafe struct Lanes256 : ILanes<Vector256<float>>
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
-    public static Vector256<float> PowerOfTwo(Vector256<float> n) =>
-        ((Vector256.ConvertToInt32Native(n) + Vector256.Create(127)) << 23).AsSingle();
+    public static Vector256<float> Scale(Vector256<float> a, Vector256<float> n)
+    {
+        var half = ((Vector256.ConvertToInt32Native(n) + Vector256.Create(126)) << 23).AsSingle();
+        return a * half * Vector256.Create(2f);
+    }
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
@@ -76,7 +79,7 @@ internal readonly unsafe struct Lanes256 : ILanes<Vector256<float>>
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
-    public static float MaxLane(Vector256<float> a) => Lanes128.MaxLane(Vector128.Max(a.GetLower(), a.GetUpper()));
+    public static float MaxLane(Vector256<float> a) => Lanes128.MaxLane(Vector128.MaxNative(a.GetLower(), a.GetUpper()));
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]

@@ -46,11 +46,11 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<float>>
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
-    public static Vector512<float> Max(Vector512<float> a, Vector512<float> b) => Vector512.Max(a, b);
+    public static Vector512<float> Max(Vector512<float> a, Vector512<float> b) => Vector512.MaxNative(a, b);
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
-    public static Vector512<float> Min(Vector512<float> a, Vector512<float> b) => Vector512.Min(a, b);
+    public static Vector512<float> Min(Vector512<float> a, Vector512<float> b) => Vector512.MinNative(a, b);
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
@@ -62,8 +62,7 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<float>>
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
-    public static Vector512<float> PowerOfTwo(Vector512<float> n) =>
-        ((Vector512.ConvertToInt32Native(n) + Vector512.Create(127)) << 23).AsSingle();
+    public static Vector512<float> Scale(Vector512<float> a, Vector512<float> n) => Avx512F.Scale(a, n);
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
@@ -76,7 +75,7 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<float>>
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
-    public static float MaxLane(Vector512<float> a) => Lanes256.MaxLane(Vector256.Max(a.GetLower(), a.GetUpper()));
+    public static float MaxLane(Vector512<float> a) => Lanes256.MaxLane(Vector256.MaxNative(a.GetLower(), a.GetUpper()));
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]

@@ -8,7 +8,7 @@ namespace MergeKit.Inference.Backends.Cpu.Kernels;
 /// A few tokens are answered by <see cref="SkinnyProduct"/>, which streams the weights once at memory speed; more by <see cref="PackedProduct"/>,
 /// which reuses them from cache at arithmetic speed. The bits of a row depend on neither the number of threads nor, within each of the two, on the other rows.
 /// </remarks>
-public static unsafe class MatrixProduct
+internal static unsafe class MatrixProduct
 {
     /// <summary>The most tokens that are answered by streaming the weights.</summary>
     internal const int SkinnyTokens = 8;

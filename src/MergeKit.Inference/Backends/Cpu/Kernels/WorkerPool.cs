@@ -4,12 +4,16 @@ namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
 /// A fixed set of threads for loops of a few microseconds. The caller is worker 0; the others spin for a moment after each loop and then park.
-/// A loop never waits for a parked thread to wake: whoever is awake takes the indices one by one.
+/// A loop never waits for a parked thread to wake: whoever is awake takes the next indices.
 /// </summary>
 /// <remarks>One loop at a time: a second one, from inside a body or from another thread, is refused.</remarks>
 public sealed class WorkerPool : IDisposable
 {
     private const int SpinIterations = 2_000;
+
+    /// <summary>Loops of many short bodies hand out indices in runs, this many per thread.</summary>
+    private const int PiecesPerThread = 64;
+
     private readonly Helper[] _helpers;
     private readonly ScratchMemory[] _scratch;
     private volatile Loop? _current;
@@ -51,7 +55,7 @@ public sealed class WorkerPool : IDisposable
             if (_helpers.Length == 0 || count <= 1)
                 RunAlone(count, body);
             else
-                RunTogether(new Loop(count, body));
+                RunTogether(new Loop(count, Math.Max(1, count / (Threads * PiecesPerThread)), body));
         }
         finally
         {
@@ -96,7 +100,7 @@ public sealed class WorkerPool : IDisposable
     }
 
     /// <summary>One loop. A helper that arrives late finds no index left and does no harm.</summary>
-    private sealed class Loop(int count, Action<int, int> body)
+    private sealed class Loop(int count, int grain, Action<int, int> body)
     {
         private PaddedCounter _next;
         private PaddedCounter _active;
@@ -120,9 +124,13 @@ public sealed class WorkerPool : IDisposable
         {
             try
             {
-                long index;
-                while ((index = Interlocked.Increment(ref _next.Value) - 1) < count)
-                    body((int)index, worker);
+                long first;
+                while ((first = Interlocked.Add(ref _next.Value, grain) - grain) < count)
+                {
+                    var end = Math.Min(count, first + grain);
+                    for (var index = first; index < end; index++)
+                        body((int)index, worker);
+                }
             }
             catch (Exception exception)
             {
