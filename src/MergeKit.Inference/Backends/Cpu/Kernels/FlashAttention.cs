@@ -1,90 +1,99 @@
-using System.Numerics.Tensors;
+using System.Runtime.Intrinsics;
 
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
-/// <summary>Attention in blocks of keys with a running softmax (arXiv 2205.14135); never holds a row of all scores.</summary>
+/// <summary>
+/// Attention without the matrix of scores: blocks of queries over blocks of keys with an online softmax, for ragged batches, grouped heads, causal and sliding-window
+/// masks, soft caps, linear biases and sinks. See <see cref="AttentionKernel{TLanes, TVector, TKernel}"/>.
+/// </summary>
 internal static unsafe class FlashAttention
 {
-    private const int KeyBlock = 128;
-    private const int QueryBlock = 32;
+    /// <summary>Rows (queries x heads of a group) of a task.</summary>
+    private const int RowsPerTask = 192;
 
-    /// <summary>Writes the attention of every query, [tokens, Heads x ValueDim] row-major.</summary>
-    public static void Run(in AttentionShape shape, AttentionInputs inputs, Span<float> output, WorkerPool pool)
+    /// <summary>Writes <c>softmax(scale q k^T + bias + mask) v</c> of every query. A query that sees no key gives zeros.</summary>
+    /// <param name="shape">What all sequences share.</param>
+    /// <param name="inputs">The operands.</param>
+    /// <param name="output">[tokens, Heads x ValueDim], row-major; only the rows of the sequences' queries are written.</param>
+    /// <param name="pool">Who works.</param>
+    /// <exception cref="ArgumentException">The shapes do not fit each other or the output.</exception>
+    public static void Run(in AttentionShape shape, AttentionInputs inputs, Span<float> output, WorkerPool pool) =>
+        Run(InstructionPaths.Best, shape, inputs, output, pool);
+
+    /// <summary>As the public method, on a given path.</summary>
+    internal static void Run(InstructionPath path, in AttentionShape shape, AttentionInputs inputs, Span<float> output, WorkerPool pool)
     {
-        var (form, tasks) = (shape, new List<(AttentionSequence Sequence, int Head, int First)>());
-        foreach (var sequence in inputs.Sequences)
-            for (var first = 0; first < sequence.QueryLength; first += QueryBlock)
-                for (var head = 0; head < shape.Heads; head++)
-                    tasks.Add((sequence, head, first));
-        fixed (float* start = output)
+        Check(shape, inputs, output);
+        fixed (float* pinned = output)
         {
-            var at = (nint)start;
-            pool.For(tasks.Count, (index, _) =>
+            var problem = new AttentionProblem(shape, inputs, pinned);
+            switch (path)
             {
-                var (sequence, head, first) = tasks[index];
-                var scores = stackalloc float[KeyBlock];
-                for (var query = first; query < Math.Min(first + QueryBlock, sequence.QueryLength); query++)
-                    One(form, inputs, sequence, head, query, new Span<float>(scores, KeyBlock), (float*)at);
-            });
+                case InstructionPath.Avx512:
+                    Run<Lanes512, Vector512<float>, MicroKernel6x4<Lanes512, Vector512<float>>>(problem, pool);
+                    break;
+                case InstructionPath.Avx2:
+                    Run<Lanes256, Vector256<float>, MicroKernel6x2<Lanes256, Vector256<float>>>(problem, pool);
+                    break;
+                default:
+                    Run<Lanes128, Vector128<float>, MicroKernel6x4<Lanes128, Vector128<float>>>(problem, pool);
+                    break;
+            }
         }
     }
 
-    private static void One(in AttentionShape shape, AttentionInputs inputs, in AttentionSequence sequence, int head, int query, Span<float> scores, float* output)
+    private static void Run<TLanes, TVector, TKernel>(AttentionProblem problem, WorkerPool pool)
+        where TLanes : struct, ILanes<TVector>
+        where TVector : struct
+        where TKernel : struct, IMicroKernel
     {
-        var position = sequence.KeyLength - sequence.QueryLength + query;
-        var end = shape.Causal ? position + 1 : sequence.KeyLength;
-        var begin = shape.Window > 0 ? Math.Max(0, position - shape.Window + 1) : 0;
-        var kvHead = head / (shape.Heads / shape.KvHeads);
-        var row = sequence.QueryStart + query;
-        var q = new ReadOnlySpan<float>((float*)inputs.Queries + (long)row * inputs.QueryStride + head * shape.HeadDim, shape.HeadDim);
-        var result = new Span<float>(output + ((long)row * shape.Heads + head) * shape.ValueDim, shape.ValueDim);
-        result.Clear();
-        var (max, sum) = (float.NegativeInfinity, 0f);
-        for (var start = begin; start < end; start += KeyBlock)
+        var tiles = Tiles(problem, TKernel.Rows);
+        pool.For(tiles.Count, (index, worker) =>
         {
-            var block = scores[..Math.Min(KeyBlock, end - start)];
-            Score(shape, inputs, q, (float*)sequence.Keys + kvHead * sequence.KeyHeadStride, sequence.KeyTokenStride, head, start, block);
-            var blockMax = Math.Max(max, TensorPrimitives.Max(block));
-            var rescale = MathF.Exp(max - blockMax);
-            TensorPrimitives.Subtract(block, blockMax, block);
-            TensorPrimitives.Exp(block, block);
-            sum = sum * rescale + TensorPrimitives.Sum(block);
-            if (rescale != 1)
-                TensorPrimitives.Multiply(result, rescale, result);
-            max = blockMax;
-            var values = (float*)sequence.Values + kvHead * sequence.ValueHeadStride;
-            for (var j = 0; j < block.Length; j++)
-                TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(values + (long)(start + j) * sequence.ValueTokenStride, shape.ValueDim), block[j], result, result);
-        }
-
-        Finish(result, max, sum, inputs.Sinks?[head]);
+            var tile = tiles[index];
+            var shape = problem.Shape;
+            var rows = tile.Queries * problem.Group;
+            var memory = pool.Scratch(worker, AttentionScratch.Floats(rows, shape.HeadDim, shape.ValueDim, TKernel.Rows, TKernel.Columns));
+            var scratch = new AttentionScratch(memory, rows, shape.HeadDim, shape.ValueDim, TKernel.Rows, TKernel.Columns);
+            AttentionKernel<TLanes, TVector, TKernel>.Run(problem, tile, scratch);
+            AttentionKernel<TLanes, TVector, TKernel>.StoreResults(problem, tile, scratch);
+        });
     }
 
-    private static void Score(
-        in AttentionShape shape, AttentionInputs inputs, ReadOnlySpan<float> q, float* keys, int stride, int head, int start, Span<float> block)
+    /// <summary>The tasks; later queries, which see most, first.</summary>
+    private static List<AttentionTile> Tiles(in AttentionProblem problem, int tileRows)
     {
-        for (var j = 0; j < block.Length; j++)
+        var queriesPerTile = Math.Max(1, RowsPerTask / problem.Group / tileRows) * tileRows;
+        var tiles = new List<AttentionTile>();
+        for (var s = 0; s < problem.Inputs.Sequences.Length; s++)
         {
-            var score = shape.Scale * TensorPrimitives.Dot(q, new ReadOnlySpan<float>(keys + (long)(start + j) * stride, shape.HeadDim));
-            if (shape.Softcap > 0)
-                score = shape.Softcap * MathF.Tanh(score / shape.Softcap);
-            if (inputs.AlibiSlopes is { } slopes)
-                score += slopes[head] * (start + j);
-            block[j] = score;
+            var sequence = problem.Inputs.Sequences[s];
+            for (var first = (sequence.QueryLength - 1) / queriesPerTile * queriesPerTile; first >= 0 && sequence.QueryLength > 0; first -= queriesPerTile)
+            {
+                var queries = Math.Min(queriesPerTile, sequence.QueryLength - first);
+                for (var head = 0; head < problem.Shape.KvHeads; head++)
+                    tiles.Add(new AttentionTile(s, head, first, queries, 0, sequence.KeyLength));
+            }
         }
+
+        return tiles;
     }
 
-    private static void Finish(Span<float> result, float max, float sum, float? sink)
+    private static void Check(in AttentionShape shape, AttentionInputs inputs, Span<float> output)
     {
-        if (sink is { } logit)
+        ArgumentNullException.ThrowIfNull(inputs);
+        if (shape.KvHeads < 1 || shape.Heads < 1 || shape.Heads % shape.KvHeads != 0 || shape.HeadDim < 1 || shape.ValueDim < 1)
+            throw new ArgumentException($"attention of {shape.Heads} query heads over {shape.KvHeads} key-value heads of widths {shape.HeadDim} and {shape.ValueDim} is not defined", nameof(shape));
+        if (inputs.AlibiSlopes is { } slopes && slopes.Length != shape.Heads)
+            throw new ArgumentException($"{slopes.Length} slopes for {shape.Heads} heads", nameof(inputs));
+        if (inputs.Sinks is { } sinks && sinks.Length != shape.Heads)
+            throw new ArgumentException($"{sinks.Length} sinks for {shape.Heads} heads", nameof(inputs));
+        foreach (var sequence in inputs.Sequences)
         {
-            var top = Math.Max(max, logit);
-            var scale = MathF.Exp(max - top);
-            TensorPrimitives.Multiply(result, scale / (sum * scale + MathF.Exp(logit - top)), result);
-        }
-        else if (sum > 0)
-        {
-            TensorPrimitives.Multiply(result, 1 / sum, result);
+            if (sequence.QueryStart < 0 || sequence.QueryLength < 0 || sequence.KeyLength < 0)
+                throw new ArgumentException($"a sequence of {sequence.QueryLength} queries from row {sequence.QueryStart} over {sequence.KeyLength} keys is not defined", nameof(inputs));
+            if (output.Length < ((long)sequence.QueryStart + sequence.QueryLength) * shape.Heads * shape.ValueDim)
+                throw new ArgumentException($"the output holds {output.Length} floats; query {sequence.QueryStart + sequence.QueryLength - 1} lies beyond it", nameof(output));
         }
     }
 }

@@ -2,8 +2,10 @@ using MergeKit.Core.Numerics;
 
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
-/// <summary>A weight matrix <c>W[out, in]</c> where it lies in memory, in the element type of the checkpoint; a layer computes <c>y = x W^T</c>.
-/// The memory (usually a mapped file) must outlive every use.</summary>
+/// <summary>
+/// A weight matrix <c>W[out, in]</c> where it lies in memory, in the element type of the checkpoint; a layer computes <c>y = x W^T</c>.
+/// The memory (usually a mapped file) must outlive every use.
+/// </summary>
 /// <param name="Data">Address of the first element.</param>
 /// <param name="Type">A floating-point element type.</param>
 /// <param name="Rows">Output features.</param>
