@@ -29,8 +29,9 @@ internal sealed class BatchScorer(string name, Engine engine)
         return results;
     }
 
-    /// <summary>Tokens to feed: the last one of a continuation is only a target.</summary>
-    private static int Fed(ScoreRequest request) => request.Context.Length + Math.Max(0, request.Continuation.Length - 1);
+    /// <summary>Tokens to feed: the last one of a continuation is only a target, but it counts where rotary tables depend on the length.</summary>
+    private int Fed(ScoreRequest request) =>
+        request.Context.Length + (engine.Network.RotaryDependsOnLength ? request.Continuation.Length : Math.Max(0, request.Continuation.Length - 1));
 
     private void Check(ScoreRequest request)
     {
@@ -101,12 +102,11 @@ internal sealed class BatchScorer(string name, Engine engine)
         }
     }
 
-    private static ReadOnlyMemory<int> Join(ScoreRequest request)
+    private ReadOnlyMemory<int> Join(ScoreRequest request)
     {
         var ids = new int[Fed(request)];
         request.Context.Span.CopyTo(ids);
-        if (request.Continuation.Length > 1)
-            request.Continuation.Span[..^1].CopyTo(ids.AsSpan(request.Context.Length));
+        request.Continuation.Span[..(ids.Length - request.Context.Length)].CopyTo(ids.AsSpan(request.Context.Length));
         return ids;
     }
 }

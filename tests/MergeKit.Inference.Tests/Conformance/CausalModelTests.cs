@@ -77,9 +77,9 @@ public class CausalModelTests
         var batch = model.Score([.. ids.Select(sequence => new ScoreRequest(sequence.AsMemory(0, 1), sequence.AsMemory(1)))]);
         for (var i = 0; i < ids.Count; i++)
         {
-            if (model.Network.RotaryDependsOnLength && ids[i].Length > 8)
-                continue;
             Assert.Equal(reference.Nll(reference.Prompts[i]), -batch[i].Sum, reference.Tolerance("nll_atol"));
+            if (model.Network.RotaryDependsOnLength)
+                continue; // a session's first token keeps the rotation it was stored with
             using var session = model.Open();
             session.Append(ids[i].AsSpan(0, 1));
             Assert.Equal(reference.Nll(reference.Prompts[i]), -session.Score(ids[i].AsSpan(1)).Sum, reference.Tolerance("nll_atol"));

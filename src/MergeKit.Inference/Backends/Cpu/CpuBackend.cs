@@ -89,13 +89,7 @@ public sealed class CpuBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public void Activate(Activation activation, IBuffer x)
-    {
-        var values = ((CpuBuffer)x).Span;
-        var copy = _scratch.Resize(x.Rows, x.Columns).Span;
-        values.CopyTo(copy);
-        CpuFeedForward.Activate(activation, copy, values);
-    }
+    public void Activate(Activation activation, IBuffer x) => CpuFeedForward.Activate(activation, ((CpuBuffer)x).Span);
 
     /// <inheritdoc/>
     public void ProjectQkv(AttentionWeights weights, int layer, IBuffer x, ForwardBatch batch, IBuffer queries) =>

@@ -39,32 +39,32 @@ internal sealed class CpuFeedForward(WorkerPool pool) : IDisposable
             AddShared(shared, (CpuMatrix?)weights.SharedGate, x, output);
     }
 
-    /// <summary>y = f(x); the two do not overlap.</summary>
-    public static void Activate(Activation activation, ReadOnlySpan<float> x, Span<float> y)
+    /// <summary>x = f(x).</summary>
+    public static void Activate(Activation activation, Span<float> x)
     {
         switch (activation)
         {
             case Activation.Silu:
-                VectorOps.Silu(x, y);
+                VectorOps.Silu(x);
                 break;
             case Activation.Gelu:
-                VectorOps.Gelu(x, y);
+                VectorOps.Gelu(x);
                 break;
             case Activation.GeluTanh:
-                VectorOps.GeluTanh(x, y);
+                VectorOps.GeluTanh(x);
                 break;
             case Activation.QuickGelu:
-                VectorOps.QuickGelu(x, y);
+                VectorOps.QuickGelu(x);
                 break;
             case Activation.Relu:
-                TensorPrimitives.Max(x, 0f, y);
+                TensorPrimitives.Max(x, 0f, x);
                 break;
             case Activation.ReluSquared:
-                TensorPrimitives.Max(x, 0f, y);
-                TensorPrimitives.Multiply(y, y, y);
+                TensorPrimitives.Max(x, 0f, x);
+                TensorPrimitives.Multiply(x, x, x);
                 break;
             case Activation.Tanh:
-                TensorPrimitives.Tanh(x, y);
+                VectorOps.Tanh(x);
                 break;
             default:
                 throw new ArgumentOutOfRangeException(nameof(activation), activation, null);
@@ -81,7 +81,8 @@ internal sealed class CpuFeedForward(WorkerPool pool) : IDisposable
     {
         if (weights.Gate == GateKind.None)
         {
-            Activate(weights.Activation, wide, inner);
+            wide.CopyTo(inner);
+            Activate(weights.Activation, inner);
             return;
         }
 
@@ -96,9 +97,25 @@ internal sealed class CpuFeedForward(WorkerPool pool) : IDisposable
             TensorPrimitives.Add(up, 1, up);
         }
 
-        Activate(weights.ClampedLimit is null ? weights.Activation : Activation.QuickGelu, gate, inner);
-        TensorPrimitives.Multiply(inner, up, inner);
+        if (Fused(weights.ClampedLimit is null ? weights.Activation : Activation.QuickGelu) is { } function)
+        {
+            VectorOps.Gated(function, gate, up, inner);
+            return;
+        }
+
+        Activate(weights.Activation, gate);
+        TensorPrimitives.Multiply<float>(gate, up, inner);
     }
+
+    private static VectorFunction? Fused(Activation activation) => activation switch
+    {
+        Activation.Silu => VectorFunction.Silu,
+        Activation.Gelu => VectorFunction.Gelu,
+        Activation.GeluTanh => VectorFunction.GeluTanh,
+        Activation.QuickGelu => VectorFunction.QuickGelu,
+        Activation.Tanh => VectorFunction.Tanh,
+        _ => null,
+    };
 
     /// <summary>Alternating gate and up to gates followed by ups.</summary>
     private static Span<float> Separate(Span<float> wide)

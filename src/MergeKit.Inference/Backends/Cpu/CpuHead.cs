@@ -29,8 +29,8 @@ internal sealed class CpuHead(WorkerPool pool) : IDisposable
             var states = Scan(weights, targets.Slice(start, count).ToArray());
             for (var i = 0; i < count; i++)
             {
-                logProbs[start + i] = (float)(states[i].Target - states[i].Max - Math.Log(states[i].Sum));
-                isArgMax[start + i] = states[i].ArgMax == targets[start + i];
+                logProbs[start + i] = (float)(states[i].Target - states[i].Total.Value);
+                isArgMax[start + i] = states[i].Total.ArgMax == targets[start + i];
             }
         }
     }
@@ -45,7 +45,7 @@ internal sealed class CpuHead(WorkerPool pool) : IDisposable
     {
         var (matrix, count) = ((CpuMatrix)weights.Output, targets.Length);
         var states = new State[count];
-        Array.Fill(states, new State { Max = float.NegativeInfinity, ArgMax = -1 });
+        Array.Fill(states, new State { Total = new LogSumExp() });
         var width = Math.Max(64, ChunkFloats / count);
         for (var first = 0; first < matrix.Rows; first += width)
         {
@@ -75,25 +75,14 @@ internal sealed class CpuHead(WorkerPool pool) : IDisposable
     /// <summary>What is known of one row after some chunks.</summary>
     private struct State
     {
-        public float Max, Target;
-        public double Sum;
-        public int ArgMax;
+        public LogSumExp Total;
+        public float Target;
 
-        public void Take(Span<float> logits, int first, int target)
+        public void Take(ReadOnlySpan<float> logits, int first, int target)
         {
             if (target >= first && target < first + logits.Length)
                 Target = logits[target - first];
-            var best = TensorPrimitives.IndexOfMax(logits);
-            var max = logits[best];
-            if (!(max <= Max))
-            {
-                Sum *= Math.Exp((double)Max - max);
-                (Max, ArgMax) = (max, first + best);
-            }
-
-            TensorPrimitives.Subtract(logits, Max, logits);
-            TensorPrimitives.Exp<float>(logits, logits);
-            Sum += TensorPrimitives.Sum<float>(logits);
+            VectorOps.Accumulate(logits, first, ref Total);
         }
     }
 }
