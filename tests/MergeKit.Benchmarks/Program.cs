@@ -3,11 +3,16 @@ using MergeKit.Benchmarks;
 return args.FirstOrDefault() switch
 {
     "merge" => MergeBenchmark.Run(args[1..]),
+    "kernels" => EngineKernelBenchmark.Run(args[1..]),
     _ => Usage(),
 };
 
 static int Usage()
 {
-    Console.Error.WriteLine("usage: MergeKit.Benchmarks merge");
+    Console.Error.WriteLine("""
+        usage: MergeKit.Benchmarks VERB [OPTIONS]
+          merge [FOLDER] [--quick] [--large]                                   merges of 1 GB (10 GB) checkpoints against cat + cp + fsync
+          kernels [pool] [gemm] [decode] [attention] [model] [threads=N]       the CPU engine's kernels against OpenBLAS and a plain read
+        """);
     return 2;
 }
