@@ -81,6 +81,6 @@ internal sealed class Conditional(int line, Expression test, Expression then, Ex
         if (Python.Truth(run.Evaluate(test, scope)))
             return run.Evaluate(then, scope);
         return otherwise is not null ? run.Evaluate(otherwise, scope)
-            : run.Missing($"the inline if-expression on line {Line} evaluated to false and no else section was defined");
+            : new Undefined($"the inline if-expression on line {Line} evaluated to false and no else section was defined", strict: false);
     }
 }

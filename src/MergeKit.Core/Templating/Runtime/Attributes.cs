@@ -75,7 +75,8 @@ internal static class Attributes
     /// <summary>A kind of value as error messages name it.</summary>
     public static string Describe(object? value) => value is null ? "None" : Python.TypeName(value) + " object";
 
-    private static bool TryMember(Rendering run, object? value, string name, out object? member)
+    /// <summary>A method or attribute of the value itself, never an item.</summary>
+    public static bool TryMember(Rendering run, object? value, string name, out object? member)
     {
         member = null;
         if (value is Undefined undefined)

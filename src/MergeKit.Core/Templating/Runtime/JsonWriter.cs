@@ -115,7 +115,7 @@ internal sealed class JsonWriter(string? indent, string itemSeparator, string ke
                 '\b' => "\\b",
                 '\f' => "\\f",
                 < ' ' => Unicode(c),
-                > '~' when escapeNonAscii => c == '\x7f' ? null : Unicode(c),
+                > '~' when escapeNonAscii => Unicode(c),
                 _ => null,
             };
             if (escape is null)

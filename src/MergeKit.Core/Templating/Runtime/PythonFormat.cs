@@ -26,6 +26,7 @@ internal static class PythonFormat
         var (next, named) = (0, false);
         for (var i = 0; i < format.Length;)
         {
+            Python.CheckLength(text.Length);
             if (format[i] != '%')
             {
                 text.Append(format[i++]);

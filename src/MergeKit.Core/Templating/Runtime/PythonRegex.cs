@@ -4,21 +4,44 @@ using System.Text.RegularExpressions;
 
 namespace MergeKit.Core.Templating.Runtime;
 
-/// <summary>Regular expressions in Python's notation, with a bound on time.</summary>
-internal static class PythonRegex
+/// <summary>A regular expression in the notation of Python's <c>re</c>, with a bound on time. Groups are numbered from left to right,
+/// named ones too, as in Python.</summary>
+internal sealed class PythonRegex
 {
     public static readonly TimeSpan Timeout = TimeSpan.FromSeconds(5);
 
-    /// <summary>Compiles a pattern of Python's <c>re</c>. Errors: <see cref="ArgumentException"/> for a pattern that is not valid.</summary>
-    public static Regex Compile(string pattern, RegexOptions options = RegexOptions.None) =>
-        new(Translate(pattern), options | RegexOptions.CultureInvariant, Timeout);
+    private readonly Dictionary<string, int> _names = new(StringComparer.Ordinal);
+
+    /// <summary>Compiles a pattern. Errors: <see cref="ArgumentException"/> for one that is not valid.</summary>
+    public PythonRegex(string pattern)
+    {
+        var text = new StringBuilder(pattern.Length);
+        for (var i = 0; i < pattern.Length;)
+            i += Translate(pattern, i, text);
+        Regex = new Regex(text.ToString(), RegexOptions.CultureInvariant, Timeout);
+    }
+
+    /// <summary>The same expression for .NET; its groups carry the numbers 1 to <see cref="Groups"/>.</summary>
+    public Regex Regex { get; }
+
+    /// <summary>How many groups there are.</summary>
+    public int Groups { get; private set; }
 
     /// <summary><c>re.sub</c>: at most <paramref name="count"/> matches (0: all), with <c>\1</c> and <c>\g&lt;name&gt;</c> in the replacement.</summary>
     public static string Replace(string text, string pattern, string replacement, long count)
     {
         try
         {
-            return Compile(pattern).Replace(text, match => Expand(match, replacement), count <= 0 ? -1 : (int)Math.Min(count, int.MaxValue));
+            var regex = new PythonRegex(pattern);
+            var written = 0L;
+            return regex.Regex.Replace(text, Evaluate, count <= 0 ? -1 : (int)Math.Min(count, int.MaxValue));
+
+            string Evaluate(Match match)
+            {
+                var part = regex.Expand(match, replacement);
+                Python.CheckLength(written += part.Length);
+                return part;
+            }
         }
         catch (ArgumentException error)
         {
@@ -30,37 +53,59 @@ internal static class PythonRegex
         }
     }
 
-    private static string Translate(string pattern)
+    /// <summary>Writes the .NET form of what begins at a position and returns how many characters that was.</summary>
+    private int Translate(string pattern, int at, StringBuilder text)
     {
-        var text = new StringBuilder(pattern.Length);
-        for (var i = 0; i < pattern.Length; i++)
+        var rest = pattern.AsSpan(at);
+        if (rest[0] == '\\' && rest.Length > 1)
         {
-            var rest = pattern.AsSpan(i);
-            if (rest[0] == '\\' && rest.Length > 1)
-            {
-                text.Append(rest[1] == 'Z' ? "\\z" : rest[..2]);
-                i++;
-            }
-            else if (rest.StartsWith("(?P<", StringComparison.Ordinal))
-            {
-                text.Append("(?<");
-                i += 3;
-            }
-            else if (rest.StartsWith("(?P=", StringComparison.Ordinal) && rest.IndexOf(')') is > 4 and var end)
-            {
-                text.Append("\\k<").Append(rest[4..end]).Append('>');
-                i += end;
-            }
-            else
-            {
-                text.Append(rest[0]);
-            }
+            text.Append(rest[1] == 'Z' ? "\\z" : rest[..2]);
+            return 2;
         }
 
-        return text.ToString();
+        if (rest[0] == '[')
+        {
+            var end = ClassEnd(rest);
+            text.Append(rest[..1]).Append(rest[1..end].ToString().Replace("[", "\\[", StringComparison.Ordinal).Replace("\\\\[", "\\[", StringComparison.Ordinal));
+            return end;
+        }
+
+        if (rest.StartsWith("(?P<", StringComparison.Ordinal) && rest.IndexOf('>') is > 4 and var close)
+        {
+            _names[rest[4..close].ToString()] = ++Groups;
+            text.Append(CultureInfo.InvariantCulture, $"(?<{Groups}>");
+            return close + 1;
+        }
+
+        if (rest.StartsWith("(?P=", StringComparison.Ordinal) && rest.IndexOf(')') is > 4 and var stop)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"\\k<{_names.GetValueOrDefault(rest[4..stop].ToString())}>");
+            return stop + 1;
+        }
+
+        if (rest[0] == '(' && (rest.Length < 2 || rest[1] != '?'))
+            text.Append(CultureInfo.InvariantCulture, $"(?<{++Groups}>");
+        else
+            text.Append(rest[0]);
+        return 1;
     }
 
-    private static string Expand(Match match, string replacement)
+    /// <summary>The position of the bracket that closes a class; the last one if it is not closed.</summary>
+    private static int ClassEnd(ReadOnlySpan<char> rest)
+    {
+        var start = rest.Length > 1 && rest[1] == '^' ? 2 : 1;
+        for (var i = start; i < rest.Length; i++)
+        {
+            if (rest[i] == '\\')
+                i++;
+            else if (rest[i] == ']' && i > start)
+                return i;
+        }
+
+        return rest.Length;
+    }
+
+    private string Expand(Match match, string replacement)
     {
         var text = new StringBuilder();
         for (var i = 0; i < replacement.Length; i++)
@@ -92,10 +137,10 @@ internal static class PythonRegex
         return text.ToString();
     }
 
-    private static string Group(Match match, string name)
+    private string Group(Match match, string name)
     {
-        var known = int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var index)
-            ? index < match.Groups.Count : match.Groups.ContainsKey(name);
-        return known ? match.Groups[name].Value : throw new TemplateFault($"regex_replace(): invalid group reference '{name}'");
+        if (!int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var index) && !_names.TryGetValue(name, out index))
+            index = int.MaxValue;
+        return index <= Groups ? match.Groups[index].Value : throw new TemplateFault($"regex_replace(): invalid group reference '{name}'");
     }
 }

@@ -29,7 +29,7 @@ internal static class SequenceFilters
             (c.Self as PythonDict ?? throw new TemplateFault("Can only get item pairs from a mapping.")).Select(pair => (object?)new PythonTuple([pair.Key, pair.Value])).ToList())),
         ("batch", "linecount fill_with?", Batch),
         ("slice", "slices fill_with?", Slice),
-        ("attr", "name", c => c.Self is TemplateObject own && own.TryGetAttribute(c.Text(0), out var value) ? value
+        ("attr", "name", c => Attributes.TryMember(c.Run, c.Self, c.Text(0), out var value) ? value
             : c.Run.Missing($"'{Attributes.Describe(c.Self)}' has no attribute '{c.Text(0)}'")));
 
     private static object? First(Call call, IEnumerable<object?> items)

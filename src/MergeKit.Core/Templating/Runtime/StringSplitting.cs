@@ -32,7 +32,7 @@ internal static class StringSplitting
                 continue;
             }
 
-            parts.Add(PythonString.Strip(text[start..], null, left: false));
+            parts.Add(text[start..]);
             return parts;
         }
     }
@@ -65,7 +65,7 @@ internal static class StringSplitting
             var start = end;
             while (start > 0 && !PythonString.IsSpace(text[start - 1]))
                 start--;
-            parts.Add(parts.Count < most ? text[start..end] : PythonString.Strip(text[..end], null, right: false));
+            parts.Add(parts.Count < most ? text[start..end] : text[..end]);
             if (parts.Count > most)
                 break;
             end = start;

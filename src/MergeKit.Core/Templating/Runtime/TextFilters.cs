@@ -81,7 +81,9 @@ internal static class TextFilters
             : call.Self is string || Python.TryIterate(call.Self) is not { } items ? null
             : items.Select(item => (Python.Items(item)[0], Python.Items(item)[1]));
         return pairs is null ? Quote(call.SelfText, "/")
-            : string.Join('&', pairs.Select(pair => Quote(PythonString.Text(pair.Item1), "") + "=" + Quote(PythonString.Text(pair.Item2), "")));
+            : string.Join('&', pairs.Select(pair => Plus(PythonString.Text(pair.Item1)) + "=" + Plus(PythonString.Text(pair.Item2))));
+
+        static string Plus(string text) => Quote(text, " ").Replace(' ', '+');
 
         static string Quote(string text, string safe) => string.Concat(Encoding.UTF8.GetBytes(text).Select(b =>
             char.IsAsciiLetterOrDigit((char)b) || "_.-~".Contains((char)b) || safe.Contains((char)b) ? ((char)b).ToString() : $"%{b:X2}"));

@@ -187,7 +187,7 @@ internal sealed class ExpressionParser(TokenReader reader)
                 return new Literal(token.Line, text);
             case TokenKind.Integer:
                 reader.Next();
-                return new Literal(token.Line, PythonNumber.ParseInteger(token.Text, 0) ?? throw reader.Fault(token.Line, $"the integer '{token.Text}' is too long"));
+                return new Literal(token.Line, PythonNumber.ParseInteger(token.Text, 0) ?? throw reader.Fault(token.Line, $"an integer of {token.Text.Length} digits is too long"));
             case TokenKind.Float:
                 reader.Next();
                 return new Literal(token.Line, double.Parse(token.Text.Replace("_", "", StringComparison.Ordinal), CultureInfo.InvariantCulture));

@@ -29,7 +29,7 @@ internal sealed class TemplateParser
             ["filter"] = ParseFilterBlock,
             ["generation"] = line => Body("endgeneration"),
             ["autoescape"] = ParseAutoescape,
-            ["print"] = line => new Print(line, _expressions.ParseTuple()),
+            ["print"] = ParsePrint,
             ["break"] = line => Jump(line, Flow.Break, "break"),
             ["continue"] = line => Jump(line, Flow.Continue, "continue"),
         };
@@ -212,6 +212,15 @@ internal sealed class TemplateParser
         }
 
         return parameters;
+    }
+
+    private Block ParsePrint(int line)
+    {
+        var values = new List<Statement>();
+        do
+            values.Add(new Print(line, _expressions.Parse()));
+        while (_reader.SkipOperator(","));
+        return new Block(line, values);
     }
 
     private FilterBlock ParseFilterBlock(int line) => new(line, _expressions.ParseFilterChain(), Body("endfilter"));
