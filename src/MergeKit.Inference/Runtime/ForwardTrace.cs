@@ -4,7 +4,7 @@ namespace MergeKit.Inference.Runtime;
 /// <param name="Logits">Logits at every position.</param>
 /// <param name="HiddenStates">The residual stream after every layer.</param>
 /// <param name="Routers">The choice of experts in every layer that has them.</param>
-public readonly record struct TraceOptions(bool Logits = true, bool HiddenStates = false, bool Routers = false);
+public sealed record TraceOptions(bool Logits = true, bool HiddenStates = false, bool Routers = false);
 
 /// <summary>The experts that each token of a sequence visited in one layer.</summary>
 /// <param name="Layer">The layer, counted from 0.</param>
