@@ -54,7 +54,7 @@ public static class Descriptive
         var (n, z2) = ((double)count, z * z);
         var centre = (proportion + (z2 / (2 * n))) / (1 + (z2 / n));
         var half = z / (1 + (z2 / n)) * Math.Sqrt((proportion * (1 - proportion) / n) + (z2 / (4 * n * n)));
-        return new Interval(Math.Max(0, centre - half), Math.Min(1, centre + half));
+        return new Interval(proportion == 0 ? 0 : Math.Max(0, centre - half), proportion == 1 ? 1 : Math.Min(1, centre + half));
     }
 
     /// <summary>P(|Z| &gt;= |z|) of the standard normal law.</summary>

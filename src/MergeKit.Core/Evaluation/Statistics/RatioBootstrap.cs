@@ -18,7 +18,7 @@ public static class RatioBootstrap
     }
 
     /// <summary>Compares the ratios of two models over the same documents, both drawn with the same indices. Null below two documents.
-    /// The p is two-sided, 2 min over both sides of (r + 1) / (B + 1), at most 1.</summary>
+    /// The p is two-sided, 2 min over both sides of (r + 1) / (B + 1), at most 1; a draw without a difference (infinite on both sides) counts for both.</summary>
     public static (double Difference, Interval Percentile95, double PValue)? Compare(
         IReadOnlyList<double> numeratorsA, IReadOnlyList<double> denominatorsA,
         IReadOnlyList<double> numeratorsB, IReadOnlyList<double> denominatorsB, int draws = 10_000, ulong seed = 0)
@@ -30,7 +30,7 @@ public static class RatioBootstrap
         var (a, b) = (Draw(numeratorsA, denominatorsA, draws, seed), Draw(numeratorsB, denominatorsB, draws, seed));
         var differences = a.Zip(b, (x, y) => x - y).ToArray();
         Array.Sort(differences);
-        var (below, above) = (differences.Count(d => d <= 0), differences.Count(d => d >= 0));
+        var (below, above) = (differences.Count(d => !(d > 0)), differences.Count(d => !(d < 0)));
         return (
             Ratio(numeratorsA, denominatorsA) - Ratio(numeratorsB, denominatorsB),
             new Interval(Resampling.Quantile(differences, 0.025), Resampling.Quantile(differences, 0.975)),
