@@ -1,0 +1,158 @@
+using System.Text.Json.Nodes;
+using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Tokenization.Decoders;
+using MergeKit.Core.Tokenization.PostProcessors;
+
+namespace MergeKit.Core.Tokenization;
+
+/// <summary>A tokenizer as a <c>tokenizer.json</c> of the Hugging Face tokenizers format describes it: added tokens are cut out,
+/// the rest is normalized, cut into words (pre-tokenizer), turned into tokens (model) and given special tokens
+/// (post-processor). Immutable; any number of threads may encode and decode at once.</summary>
+/// <remarks>The sections <c>truncation</c> and <c>padding</c> are not applied, on purpose: a text is never cut or padded. Offsets
+/// are not computed. Unpaired surrogates in a text count as U+FFFD. Character data are those that the library has:
+/// normalization, scripts and accents of Unicode 9, punctuation of Unicode 8, general categories of the runtime.</remarks>
+public sealed class Tokenizer
+{
+    private readonly TokenizerPipeline _pipeline;
+    private readonly Lazy<JsonObject> _json;
+
+    private Tokenizer(TokenizerFiles files)
+    {
+        var problems = new List<Problem>();
+        File = files.File;
+        _pipeline = TokenizerPipeline.Read(files.File, files.Json, problems);
+        _json = new Lazy<JsonObject>(() => ReadJson(files));
+        var vocabulary = new Dictionary<string, int>(_pipeline.Model.Vocabulary.Ids, StringComparer.Ordinal);
+        foreach (var token in _pipeline.Added.Tokens)
+            vocabulary[token.Content] = token.Id;
+        Vocabulary = vocabulary;
+        VocabularySize = 1 + Math.Max(_pipeline.Model.Vocabulary.HighestId, _pipeline.Added.Tokens.Select(token => token.Id).DefaultIfEmpty(-1).Max());
+        Problems = problems;
+        var roles = RoleTokens.Read(files.Settings);
+        int? Id(string? token) => token is null ? null : TokenToId(token);
+        (BosId, EosId, PadId, UnkId) = (Id(roles.Bos), Id(roles.Eos), Id(roles.Pad), Id(roles.Unknown));
+    }
+
+    /// <summary>Where it was read from, for messages.</summary>
+    public string File { get; }
+
+    /// <summary>One more than the highest id of the model's vocabulary and the added tokens. Ids below it may be unused.</summary>
+    public int VocabularySize { get; }
+
+    /// <summary>All tokens, added ones included, and their ids.</summary>
+    public IReadOnlyDictionary<string, int> Vocabulary { get; }
+
+    /// <summary>The whole tokenizer.json, as a tree of its own that is read from the text on first use.</summary>
+    /// <exception cref="InputException">An object in it has a key twice.</exception>
+    public JsonObject Json => _json.Value;
+
+    /// <summary>Warnings and notes about the file: sections not applied, ids that added tokens cannot have.</summary>
+    public IReadOnlyList<Problem> Problems { get; }
+
+    /// <summary>The id of <c>bos_token</c> of tokenizer_config.json or special_tokens_map.json; null where there is none.</summary>
+    public int? BosId { get; }
+
+    /// <summary>The id of <c>eos_token</c>; null where there is none.</summary>
+    public int? EosId { get; }
+
+    /// <summary>The id of <c>pad_token</c>; null where there is none.</summary>
+    public int? PadId { get; }
+
+    /// <summary>The id of <c>unk_token</c>; null where there is none.</summary>
+    public int? UnkId { get; }
+
+    /// <summary>Reads a tokenizer from a model folder, or from a tokenizer.json with its neighbours.</summary>
+    /// <exception cref="InputException">A file is missing, malformed, or describes a component that is not supported.</exception>
+    /// <exception cref="EnvironmentException">A file cannot be read.</exception>
+    public static Tokenizer Load(string modelFolderOrTokenizerJson) => new(TokenizerFiles.Read(modelFolderOrTokenizerJson));
+
+    /// <summary>Builds a tokenizer from texts.</summary>
+    /// <param name="file">What messages call the file.</param>
+    /// <param name="json">The text of a tokenizer.json.</param>
+    /// <param name="tokenizerConfigJson">The text of a tokenizer_config.json, which names the special tokens.</param>
+    /// <exception cref="InputException">A text is malformed, or describes a component that is not supported.</exception>
+    public static Tokenizer Parse(string file, string json, string? tokenizerConfigJson = null) =>
+        new(new TokenizerFiles(file, json, tokenizerConfigJson is null ? [] : [(file + " (tokenizer_config.json)", tokenizerConfigJson)]));
+
+    /// <summary>The id of a token given by its text in the vocabulary; null where there is none.</summary>
+    public int? TokenToId(string token) => _pipeline.Added.Find(token)?.Id ?? _pipeline.Model.Vocabulary.Find(token);
+
+    /// <summary>The token of an id; null where the id is unused.</summary>
+    public string? IdToToken(int id) => _pipeline.Added.Find(id)?.Content ?? _pipeline.Model.Vocabulary.Token(id);
+
+    /// <summary>Whether an id is that of a special token, which decoding may leave out.</summary>
+    public bool IsSpecial(int id) => IdToToken(id) is { } token && IsSpecialText(token);
+
+    /// <summary>The token ids of a text. Added tokens that occur in it are recognised, special ones included.</summary>
+    /// <param name="text">Any text; unpaired surrogates count as U+FFFD.</param>
+    /// <param name="addSpecialTokens">Whether the post-processor sets its tokens, such as a begin-of-text token.</param>
+    /// <exception cref="InputException">The text has parts that the vocabulary cannot express.</exception>
+    public int[] Encode(string text, bool addSpecialTokens = true)
+    {
+        var segments = _pipeline.PostProcessor.Apply([new Segment(_pipeline.Encode(text, false), 0)], addSpecialTokens);
+        var ids = new int[segments.Sum(segment => segment.Tokens.Count)];
+        var at = 0;
+        foreach (var segment in segments)
+        {
+            segment.Tokens.Ids.CopyTo(ids.AsSpan(at));
+            at += segment.Tokens.Count;
+        }
+
+        return ids;
+    }
+
+    /// <summary>Like <see cref="Encode"/>, with the texts of the tokens and their type ids.</summary>
+    public Encoding EncodeWithTokens(string text, bool addSpecialTokens = true) =>
+        ToEncoding([new Segment(_pipeline.Encode(text, true), 0)], addSpecialTokens);
+
+    /// <summary>The tokens of two texts as one sequence, with special tokens around and between as the post-processor says.</summary>
+    public Encoding EncodePair(string first, string second, bool addSpecialTokens = true) =>
+        ToEncoding([new Segment(_pipeline.Encode(first, true), 0), new Segment(_pipeline.Encode(second, true), 1)], addSpecialTokens);
+
+    /// <summary>The text of token ids. Unused ids are passed over.</summary>
+    public string Decode(ReadOnlySpan<int> ids, bool skipSpecialTokens = false)
+    {
+        var output = new System.Text.StringBuilder();
+        var run = OpenDecoder(output);
+        foreach (var id in ids)
+            if (IdToToken(id) is { } token && !(skipSpecialTokens && IsSpecialText(token)))
+                run.Push(token);
+        run.Finish();
+        return output.ToString();
+    }
+
+    /// <summary>A decoder that takes ids one by one.</summary>
+    public StreamDecoder CreateStreamDecoder(bool skipSpecialTokens = true) => new(this, skipSpecialTokens);
+
+    internal DecoderRun OpenDecoder(System.Text.StringBuilder output) => Decoders.Decoder.OpenChain(_pipeline.Decoders, output);
+
+    internal bool IsSpecialText(string token) => _pipeline.Added.IsSpecial(token);
+
+    private Encoding ToEncoding(IReadOnlyList<Segment> texts, bool addSpecialTokens)
+    {
+        var (ids, types, tokens) = (new List<int>(), new List<int>(), new List<string>());
+        foreach (var (list, type) in _pipeline.PostProcessor.Apply(texts, addSpecialTokens))
+        {
+            for (var i = 0; i < list.Count; i++)
+            {
+                ids.Add(list.Ids[i]);
+                types.Add(type);
+                tokens.Add(list.TextAt(i) ?? _pipeline.Model.Vocabulary.Token(list.Ids[i]) ?? "");
+            }
+        }
+
+        return new Encoding(ids, types, tokens);
+    }
+
+    private static JsonObject ReadJson(TokenizerFiles files)
+    {
+        try
+        {
+            return JsonNode.Parse(files.Json.TrimStart('\uFEFF'))!.AsObject();
+        }
+        catch (ArgumentException e)
+        {
+            throw new InputException($"{files.File}: {e.Message}", e);
+        }
+    }
+}
