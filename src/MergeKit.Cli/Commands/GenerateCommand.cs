@@ -25,11 +25,13 @@ internal static class GenerateCommand
     private static readonly Option<float> Penalty = new("--repetition-penalty") { Description = "Above 1 makes repetition less likely.", DefaultValueFactory = _ => 1, HelpName = "X" };
     private static readonly Option<bool> IgnoreEnd = new("--ignore-eos") { Description = "Go on after an end-of-sequence token." };
 
+    private static readonly Option<bool> NoBos = new("--no-bos") { Description = "Put no beginning-of-sequence token before the prompt, if the tokenizer does not do it itself." };
+
     public static Command Create()
     {
         var command = new Command("generate", "Continue a text with a model.")
         {
-            Model, Prompt, PromptFile, Chat, SystemText, Limit, Temperature, TopK, TopP, MinP, Penalty, CommonOptions.Seed, IgnoreEnd, CommonOptions.Threads,
+            Model, Prompt, PromptFile, Chat, SystemText, Limit, Temperature, TopK, TopP, MinP, Penalty, CommonOptions.Seed, IgnoreEnd, NoBos, CommonOptions.Threads,
         };
         command.SetAction(Execute);
         return command;
@@ -72,7 +74,7 @@ internal static class GenerateCommand
     {
         var text = ModelOptions.Text(parsed, Prompt, PromptFile);
         if (!parsed.GetValue(Chat))
-            return tokenizer.Encode(text) is { Length: > 0 } ids ? ids : tokenizer.BosId is { } bos ? [bos] : [];
+            return WithBos(tokenizer.Encode(text), parsed.GetValue(NoBos) ? null : tokenizer.BosId);
         var template = ChatTemplate.Load(folder) ?? throw new InputException($"{folder}: has no chat template; leave out --chat");
         var messages = new JsonArray();
         if (parsed.GetValue(SystemText) is { } system)
@@ -80,4 +82,7 @@ internal static class GenerateCommand
         messages.Add(new JsonObject { ["role"] = "user", ["content"] = text });
         return tokenizer.Encode(template.Render(System.Text.Json.JsonSerializer.SerializeToElement(messages), addGenerationPrompt: true), addSpecialTokens: false);
     }
+
+    /// <summary>A text begins with the tokenizer's BOS, as documents did in training, also where the tokenizer does not put it there itself.</summary>
+    private static int[] WithBos(int[] ids, int? bos) => bos is { } id && (ids.Length == 0 || ids[0] != id) ? [id, .. ids] : ids;
 }

@@ -49,7 +49,7 @@ internal sealed class BatchScorer(string name, Engine engine)
         var (ids, start) = (Join(request), 0);
         foreach (var part in PassPlanner.Split(engine.Network, ids))
         {
-            lock (engine.Gate)
+            using (engine.Enter())
             {
                 var output = engine.Transformer.Forward(ForwardBatch.Continue([(cache, part)]));
                 var first = Math.Max(start, request.Context.Length - 1);
@@ -84,7 +84,7 @@ internal sealed class BatchScorer(string name, Engine engine)
             }
 
             var (logProbs, isArgMax) = (new float[rows.Count], new bool[rows.Count]);
-            lock (engine.Gate)
+            using (engine.Enter())
             {
                 var output = engine.Transformer.Forward(batch);
                 engine.Backend.Score(engine.Weights.Head, output, rows.ToArray(), targets.ToArray(), logProbs, isArgMax);

@@ -6,10 +6,11 @@ using MergeKit.Inference.Backends.Cpu;
 
 namespace MergeKit.Inference.Runtime;
 
-/// <summary>A network with its weights on a backend. Passes are serialised by <see cref="Gate"/>.</summary>
+/// <summary>A network with its weights on a backend. Passes are serialised by <see cref="Enter"/>.</summary>
 internal sealed class Engine : IDisposable
 {
     private readonly IWeightSource _source;
+    private readonly Lock _gate = new();
     private bool _disposed;
 
     private Engine(Architecture architecture, NetworkSpec network, IWeightSource source, IBackend backend, NetworkWeights weights, List<Problem> warnings)
@@ -31,7 +32,15 @@ internal sealed class Engine : IDisposable
     public IReadOnlyList<Problem> Warnings { get; }
 
     /// <summary>Held during a pass and while its result is read.</summary>
-    public Lock Gate { get; } = new();
+    /// <exception cref="ObjectDisposedException">The weights are gone.</exception>
+    public Lock.Scope Enter()
+    {
+        var scope = _gate.EnterScope();
+        if (!_disposed)
+            return scope;
+        scope.Dispose();
+        throw new ObjectDisposedException(nameof(LanguageModel), "the model was disposed of");
+    }
 
     /// <summary>Binds a source's tensors; the engine owns the source from here on, also where this fails.</summary>
     public static Engine Create(ModelConfig config, IWeightSource source, bool encoder, int? threads)
@@ -75,7 +84,7 @@ internal sealed class Engine : IDisposable
 
     public void Dispose()
     {
-        lock (Gate)
+        lock (_gate)
         {
             if (_disposed)
                 return;

@@ -39,7 +39,7 @@ internal sealed class Session(string name, Engine engine) : ISession
         if (logits.Length != engine.Network.VocabularySize)
             throw new ArgumentException($"{logits.Length} places for {engine.Network.VocabularySize} logits", nameof(logits));
         Refresh();
-        lock (engine.Gate)
+        using (engine.Enter())
             engine.Backend.Logits(engine.Weights.Head, _last, 0, logits);
     }
 
@@ -52,7 +52,7 @@ internal sealed class Session(string name, Engine engine) : ISession
             return new TokenScores(logProbs, isArgMax);
         Refresh();
         var ids = continuation.ToArray();
-        lock (engine.Gate)
+        using (engine.Enter())
             engine.Backend.Score(engine.Weights.Head, _last, [0], ids.AsSpan(0, 1), logProbs.AsSpan(0, 1), isArgMax.AsSpan(0, 1));
         Feed(ids, (start, output) =>
         {
@@ -84,7 +84,7 @@ internal sealed class Session(string name, Engine engine) : ISession
         var start = 0;
         foreach (var part in PassPlanner.Split(engine.Network, ids))
         {
-            lock (engine.Gate)
+            using (engine.Enter())
             {
                 var output = engine.Transformer.Forward(ForwardBatch.Continue([(_cache, part)]));
                 visit(start, output);

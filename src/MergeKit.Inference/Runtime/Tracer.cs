@@ -26,6 +26,9 @@ internal sealed class Tracer : IForwardObserver
             engine.CheckIds(name, ids.Span);
         }
 
+        var logits = (options.Logits ? engine.Network.VocabularySize : 0L) * sequences.Max(ids => ids.Length);
+        if (logits > Array.MaxLength)
+            throw new InputException($"{name}: logits of {sequences.Max(ids => ids.Length)} tokens x {engine.Network.VocabularySize} ids do not fit in one array; give shorter sequences");
         var caches = sequences.Select(_ => engine.Backend.CreateCache()).ToList();
         try
         {
@@ -41,7 +44,7 @@ internal sealed class Tracer : IForwardObserver
     public static IReadOnlyList<ForwardTrace> Run(Engine engine, ForwardBatch batch, TraceOptions options)
     {
         var tracer = new Tracer(engine, options);
-        lock (engine.Gate)
+        using (engine.Enter())
         {
             var output = engine.Transformer.Forward(batch, tracer);
             return [.. batch.Sequences.Select(sequence => tracer.Collect(sequence, output))];
