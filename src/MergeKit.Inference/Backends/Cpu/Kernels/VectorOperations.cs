@@ -147,7 +147,9 @@ internal sealed unsafe class VectorOperations<TLanes, TVector> : VectorOperation
                 state.ArgMax = first + logits.IndexOf(maximum);
             }
 
-            if (state.ArgMax >= 0)
+            if (float.IsNaN(maximum))
+                state.Sum = float.NaN;
+            else if (state.ArgMax >= 0)
                 state.Sum += VectorLoops<TLanes, TVector>.SumOfExponentials(px, logits.Length, state.Maximum, null);
         }
     }
