@@ -24,6 +24,8 @@ internal static unsafe class EngineKernelBenchmark
             Decode(pool);
         if (Wanted("attention"))
             Attention(pool);
+        if (Wanted("model"))
+            Model(pool);
         return 0;
     }
 
@@ -99,6 +101,41 @@ internal static unsafe class EngineKernelBenchmark
             var pairs = queries * (keys - ((queries - 1) / 2.0));
             Console.WriteLine($"attention {queries} queries, {keys} keys, {heads} heads of {width}: {seconds * 1e3:F3} ms, {4e-9 * width * heads * pairs / seconds:F0} GF/s, {8e-9 * kvHeads * width * keys / seconds:F1} GB/s of cache");
         }
+    }
+
+    private static void Model(WorkerPool pool)
+    {
+        const int tokens = 2048, square = 4096;
+        using var a = new Block(4L * square * square);
+        using var b = new Block(4L * square * square);
+        using var c = new Block(4L * square * square);
+        Action blas = Yardstick((float*)a.Address, (float*)b.Address, (float*)c.Address, square, pool);
+        foreach (var type in new[] { DType.F32, DType.BF16 })
+        {
+            using var prompt = new ModelRun(type, tokens, tokens, pool);
+            var times = FastestOfEach(4, prompt.Score, blas);
+            var rate = 2e-9 * ModelRun.Parameters * tokens / times[0];
+            var yardstick = 2e-9 * square * square * square / times[1];
+            Console.WriteLine($"model     {type}: {ModelRun.Parameters / 1e6:F1}M parameters, {tokens} tokens scored in {times[0]:F3} s, {tokens / times[0]:F0} tokens/s, {rate:F0} GF/s; OpenBLAS sgemm {square}^3 {yardstick:F0} GF/s; ratio {rate / yardstick:F2}");
+            foreach (var context in new[] { 1, 2048 })
+            {
+                using var decode = new ModelRun(type, 1, context, pool);
+                var steps = FastestOfEach(15, decode.Step, () => PlainRead(decode.Weights, pool));
+                Console.WriteLine($"model     {type}: decode after {context - 1} tokens {1 / steps[0]:F0} tokens/s, {decode.WeightBytes / steps[0] / 1e9:F1} GB/s of weights; plain read {decode.WeightBytes / steps[1] / 1e9:F1} GB/s; ratio {steps[1] / steps[0]:F2}");
+            }
+        }
+    }
+
+    private static Action Yardstick(float* a, float* b, float* c, int square, WorkerPool pool)
+    {
+        if (!OpenBlas.IsInstalled)
+        {
+            Console.WriteLine("libopenblas.so.0 is not installed (Debian: apt-get install libopenblas0-pthread): the yardstick below is this program's own product");
+            return () => MatrixProduct.Multiply(new ReadOnlySpan<float>(a, square * square), square, new WeightMatrix((nint)b, DType.F32, square, square, square), new Span<float>(c, square * square), square, pool);
+        }
+
+        OpenBlas.SetThreads(pool.Threads);
+        return () => OpenBlas.MultiplyTransposed(a, b, c, square, square, square);
     }
 
     private static void PlainRead(Block block, WorkerPool pool)

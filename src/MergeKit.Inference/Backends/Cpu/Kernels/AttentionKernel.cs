@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
@@ -26,6 +27,9 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         for (var key = begin; key < end; key += AttentionScratch.KeyBlock)
         {
             var keys = Math.Min(AttentionScratch.KeyBlock, end - key);
+            Foresee(AttentionProblem.Value(sequence, key, tile.KvHead), sequence.ValueTokenStride, problem.Shape.ValueDim, keys);
+            var next = Math.Min(AttentionScratch.KeyBlock, end - key - keys);
+            Foresee(AttentionProblem.Key(sequence, key + keys, tile.KvHead), sequence.KeyTokenStride, problem.Shape.HeadDim, next);
             LoadKeys(problem, sequence, tile.KvHead, key, keys, scratch);
             for (var row = 0; row < rows; row += TKernel.Rows)
                 RunRows(problem, sequence, tile, scratch, row, Math.Min(TKernel.Rows, rows - row), key, keys);
@@ -52,6 +56,18 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         }
     }
 
+    /// <summary>Writes m, l and o of every row, for <see cref="AttentionPlan.Merge"/>.</summary>
+    public static void StorePart(in AttentionProblem problem, in AttentionTile tile, in AttentionScratch scratch, float* part)
+    {
+        var rows = tile.Queries * problem.Group;
+        for (var row = 0; row < rows; row++, part += problem.Shape.ValueDim + 2)
+        {
+            part[0] = scratch.Maximum[row];
+            part[1] = scratch.Sum[row];
+            new Span<float>(scratch.O + (row * scratch.OutputWidth), problem.Shape.ValueDim).CopyTo(new Span<float>(part + 2, problem.Shape.ValueDim));
+        }
+    }
+
     /// <summary>Scaled queries, head by head; zero outputs; the sink, if any, as the first thing seen.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void LoadQueries(in AttentionProblem problem, in AttentionSequence sequence, in AttentionTile tile, in AttentionScratch scratch)
@@ -61,7 +77,7 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         for (var g = 0; g < problem.Group; g++)
         {
             var head = (tile.KvHead * problem.Group) + g;
-            var sink = problem.Inputs.Sinks is { } sinks && tile.FirstKey == 0 ? sinks[head] : float.NegativeInfinity;
+            var sink = problem.Inputs.Sinks is { } sinks && tile.TakesSink ? sinks[head] : float.NegativeInfinity;
             for (var i = 0; i < tile.Queries; i++, row++, q += problem.Shape.HeadDim)
             {
                 var source = problem.Query(sequence, tile.FirstQuery + i, head);
@@ -73,6 +89,20 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         }
 
         new Span<float>(scratch.O, row * scratch.OutputWidth).Clear();
+    }
+
+    /// <summary>Asks for rows that are needed soon; it matters where a cache longer than the processor's meets few queries.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Foresee(float* rows, nint stride, int width, int count)
+    {
+        const int line = 16;
+        if (!Sse.IsSupported)
+            return;
+        for (var i = 0; i < count; i++, rows += stride)
+        {
+            for (var d = 0; d < width; d += line)
+                Sse.Prefetch1(rows + d);
+        }
     }
 
     private static void LoadKeys(in AttentionProblem problem, in AttentionSequence sequence, int head, int key, int keys, in AttentionScratch scratch)
@@ -154,13 +184,7 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         new Span<float>(s + to, padded - to).Fill(float.NegativeInfinity);
         var before = scratch.Maximum[row];
         var maximum = MathF.Max(before, Largest(s, padded));
-        if (float.IsNegativeInfinity(maximum))
-        {
-            new Span<float>(s, keys).Clear();
-            return;
-        }
-
-        var sum = Exponentiate(s, padded, maximum);
+        var sum = Exponentiate(s, padded, float.IsNegativeInfinity(maximum) ? 0 : maximum);
         var decay = before == maximum ? 1 : MathF.Exp(before - maximum);
         scratch.Sum[row] = (scratch.Sum[row] * decay) + sum;
         scratch.Maximum[row] = maximum;

@@ -123,14 +123,9 @@ internal sealed unsafe class VectorOperations<TLanes, TVector> : VectorOperation
         fixed (float* px = x)
         {
             var maximum = VectorLoops<TLanes, TVector>.Max(px, x.Length);
-            if (float.IsNegativeInfinity(maximum))
-            {
-                x.Clear();
-                return;
-            }
-
-            var sum = VectorLoops<TLanes, TVector>.SumOfExponentials(px, x.Length, maximum, px);
-            VectorLoops<TLanes, TVector>.Scale(px, x.Length, 1 / sum);
+            var sum = VectorLoops<TLanes, TVector>.SumOfExponentials(px, x.Length, float.IsNegativeInfinity(maximum) ? 0 : maximum, px);
+            if (sum != 0)
+                VectorLoops<TLanes, TVector>.Scale(px, x.Length, 1 / sum);
         }
     }
 
@@ -147,10 +142,8 @@ internal sealed unsafe class VectorOperations<TLanes, TVector> : VectorOperation
                 state.ArgMax = first + logits.IndexOf(maximum);
             }
 
-            if (float.IsNaN(maximum))
-                state.Sum = float.NaN;
-            else if (state.ArgMax >= 0)
-                state.Sum += VectorLoops<TLanes, TVector>.SumOfExponentials(px, logits.Length, state.Maximum, null);
+            // With no maximum yet, all logits are negative infinities, which add zeros, or there is a NaN among them, which shows.
+            state.Sum += VectorLoops<TLanes, TVector>.SumOfExponentials(px, logits.Length, state.ArgMax < 0 ? 0 : state.Maximum, null);
         }
     }
 

@@ -16,6 +16,7 @@ public sealed class WorkerPool : IDisposable
 
     private readonly Helper[] _helpers;
     private readonly ScratchMemory[] _scratch;
+    private readonly ScratchMemory _shared = new();
     private volatile Loop? _current;
     private volatile bool _stopping;
     private int _busy;
@@ -79,6 +80,9 @@ public sealed class WorkerPool : IDisposable
     /// A later call for the same worker invalidates the earlier answer.
     /// </summary>
     internal unsafe float* Scratch(int worker, long floats) => _scratch[worker].Reserve(floats);
+
+    /// <summary>As <see cref="Scratch"/>, but one block for all workers, to be reserved before a loop.</summary>
+    internal unsafe float* SharedScratch(long floats) => _shared.Reserve(floats);
 
     private static void RunAlone(int count, Action<int, int> body)
     {
