@@ -24,6 +24,7 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         var first = AttentionProblem.Position(sequence, tile.FirstQuery);
         var begin = Math.Max(tile.FirstKey, problem.FirstKey(first) / AttentionScratch.KeyBlock * AttentionScratch.KeyBlock);
         var end = Math.Min(tile.EndKey, problem.EndKey(first + tile.Queries - 1, sequence.KeyLength));
+        Foresee(AttentionProblem.Key(sequence, begin, tile.KvHead), sequence.KeyTokenStride, problem.Shape.HeadDim, Math.Min(AttentionScratch.KeyBlock, end - begin));
         for (var key = begin; key < end; key += AttentionScratch.KeyBlock)
         {
             var keys = Math.Min(AttentionScratch.KeyBlock, end - key);

@@ -32,6 +32,23 @@ internal static unsafe class PanelPacking
         }
     }
 
+    /// <summary>
+    /// As <see cref="Pack"/> for a source that lies as the panel does: <c>panel[k * width + j] = source[k, j]</c> for j below <paramref name="columns"/>, zeros beyond.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Copy<TDecoder>(byte* source, long strideBytes, int columns, int depth, float* panel, int width)
+        where TDecoder : struct, IWeightDecoder
+    {
+        for (var k = 0; k < depth; k++, source += strideBytes, panel += width)
+        {
+            var j = 0;
+            for (; j + 4 <= columns; j += 4)
+                TDecoder.Load<Lanes128, Vector128<float>>(source + (j * TDecoder.Size)).Store(panel + j);
+            for (; j < width; j++)
+                panel[j] = j < columns ? TDecoder.LoadOne(source + (j * TDecoder.Size)) : 0;
+        }
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void PackFour<TDecoder>(byte* r0, long strideBytes, int depth, float* panel, int width)
         where TDecoder : struct, IWeightDecoder

@@ -149,7 +149,7 @@ public sealed class WorkerPool : IDisposable
             {
                 if (Volatile.Read(ref _active.Value) == 0)
                     return;
-                Thread.SpinWait(8);
+                Thread.SpinWait(1);
             }
 
             lock (this)
@@ -213,7 +213,7 @@ public sealed class WorkerPool : IDisposable
             {
                 if (_pool._current != last || _pool._stopping)
                     return;
-                Thread.SpinWait(8);
+                Thread.SpinWait(1);
             }
 
             Interlocked.Exchange(ref _parked, 1);

@@ -139,6 +139,19 @@ public sealed class MatrixProductTests
         }
     }
 
+    [Theory]
+    [MemberData(nameof(KernelPaths.Data), MemberType = typeof(KernelPaths))]
+    public void Weights_stored_the_other_way_round(InstructionPath path)
+    {
+        using var pool = new WorkerPool(2);
+        var random = new SplitMix(15);
+        foreach (var type in Types)
+        {
+            foreach (var (tokens, outputs, inputs) in new[] { (1, 1, 1), (1, 130, 33), (5, 65, 900), (33, 31, 7), (300, 67, 17) })
+                CheckOne(path, type, null, pool, random, tokens, outputs, inputs, random.Below(4), random.Below(5), tokens == 5 ? 0.5f : 0);
+        }
+    }
+
     [Fact]
     public void Empty_products_are_defined()
     {
@@ -173,16 +186,21 @@ public sealed class MatrixProductTests
     };
 
     private static void CheckOne(
-        InstructionPath path, DType type, bool skinny, WorkerPool pool, SplitMix random, int tokens, int rows, int columns, int extraStride, int extraY, float beta)
+        InstructionPath path, DType type, bool? skinny, WorkerPool pool, SplitMix random, int tokens, int rows, int columns, int extraStride, int extraY, float beta)
     {
-        using var weights = new StoredWeights(random, type, rows, columns, extraStride);
+        // Neither skinny nor packed means weights stored [in, out].
+        using var weights = skinny is null ? new StoredWeights(random, type, columns, rows, extraStride) : new StoredWeights(random, type, rows, columns, extraStride);
         var x = random.Array((long)tokens * columns);
         var stride = rows + extraY;
         var before = random.Array((long)tokens * stride);
         if (beta == 0)
             Array.Fill(before, float.NaN);
         var y = (float[])before.Clone();
-        MatrixProduct.Multiply(path, x, tokens, weights.Matrix, y.AsSpan(0, ((tokens - 1) * stride) + rows), stride, pool, beta, skinny ? 8 : 0);
+        var result = y.AsSpan(0, ((tokens - 1) * stride) + rows);
+        if (skinny is null)
+            MatrixProduct.MultiplyTransposed(path, x, tokens, weights.Matrix, result, stride, pool, beta);
+        else
+            MatrixProduct.Multiply(path, x, tokens, weights.Matrix, result, stride, pool, beta, skinny.Value ? 8 : 0);
         for (var t = 0; t < tokens; t++)
         {
             for (var o = 0; o < stride; o++)
@@ -197,13 +215,13 @@ public sealed class MatrixProductTests
                 var (sum, magnitude) = beta == 0 ? (0, 0) : ((double)beta * before[at], Math.Abs((double)beta * before[at]));
                 for (var i = 0; i < columns; i++)
                 {
-                    var term = x[(t * columns) + i] * weights.Values[(o * columns) + i];
+                    var term = x[(t * columns) + i] * weights.Values[skinny is null ? (i * rows) + o : (o * columns) + i];
                     sum += term;
                     magnitude += Math.Abs(term);
                 }
 
                 // A float32 sum errs by a few roundings of its partial sums, which are bounded by the sum of the magnitudes.
-                Assert.True(Math.Abs(sum - y[at]) <= 1e-6 * (1e-3 + magnitude), $"{path} {type} {(skinny ? "skinny" : "packed")} [{tokens} x {columns}] x [{rows} x {columns}]^T at {t}, {o}: {y[at]} is not {sum}");
+                Assert.True(Math.Abs(sum - y[at]) <= 1e-6 * (1e-3 + magnitude), $"{path} {type} skinny: {skinny} [{tokens} x {columns}] x [{rows} x {columns}]^T at {t}, {o}: {y[at]} is not {sum}");
             }
         }
     }
