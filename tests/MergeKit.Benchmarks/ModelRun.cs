@@ -4,8 +4,10 @@ using MergeKit.Inference.Backends.Cpu.Kernels;
 namespace MergeKit.Benchmarks;
 
 /// <summary>
-/// The sequence of kernels of a SmolLM-135M-shaped forward pass over random weights: 30 layers of norm, QKV, attention, output, norm, gate and up, SwiGLU, down, with
-/// residuals folded into the products, then the tied head with log-probabilities in chunks. Embedding and rotation, which no kernel here computes, are left out.
+/// The sequence of kernels of a SmolLM-135M-shaped forward pass over random weights: 30 layers of norm, QKV, attention, output, norm,
+/// gate and up, SwiGLU, down, with
+/// residuals folded into the products, then the tied head with log-probabilities in chunks. Embedding and rotation, which no kernel here
+/// computes, are left out.
 /// </summary>
 internal sealed unsafe class ModelRun : IDisposable
 {
@@ -25,15 +27,14 @@ internal sealed unsafe class ModelRun : IDisposable
         _weights = new Block(type.Size() * ((Layers * LayerElements) + ((long)Vocabulary * Hidden)));
         (_keys, _values) = (new Block(4L * Layers * KvHeads * Width * context), new Block(4L * Layers * KvHeads * Width * context));
         (_hidden, _normed, _qkv) = (new float[tokens * Hidden], new float[tokens * Hidden], new float[tokens * QkvRows]);
-        (_attended, _wide, _inner) = (new float[tokens * Heads * Width], new float[tokens * 2 * Intermediate], new float[tokens * Intermediate]);
+        _attended = new float[tokens * Heads * Width];
+        (_wide, _inner) = (new float[tokens * 2 * Intermediate], new float[tokens * Intermediate]);
         _logits = new float[Math.Max(HeadRows * HeadColumns, Vocabulary)];
         _norm = new float[Hidden];
         Array.Fill(_norm, 1f);
     }
 
     public static double Parameters => (Layers * (double)LayerElements) + ((double)Vocabulary * Hidden);
-
-    public long WeightBytes => _weights.Bytes;
 
     public Block Weights => _weights;
 
@@ -48,7 +49,8 @@ internal sealed unsafe class ModelRun : IDisposable
             Array.Fill(states, new LogSumExp());
             for (var first = 0; first < Vocabulary; first += HeadColumns)
             {
-                MatrixProduct.Multiply(_normed.AsSpan(start * Hidden, count * Hidden), count, Head(first, HeadColumns), _logits, HeadColumns, _pool);
+                var rows = _normed.AsSpan(start * Hidden, count * Hidden);
+                MatrixProduct.Multiply(rows, count, Head(first, HeadColumns), _logits, HeadColumns, _pool);
                 var id = first;
                 _pool.For(count, (row, _) => VectorOps.Accumulate(_logits.AsSpan(row * HeadColumns, HeadColumns), id, ref states[row]));
             }
@@ -84,7 +86,8 @@ internal sealed unsafe class ModelRun : IDisposable
             _pool.For(_tokens, (token, _) =>
             {
                 var wide = _wide.AsSpan(token * 2 * Intermediate, 2 * Intermediate);
-                VectorOps.Gated(VectorFunction.Silu, wide[..Intermediate], wide[Intermediate..], _inner.AsSpan(token * Intermediate, Intermediate));
+                var inner = _inner.AsSpan(token * Intermediate, Intermediate);
+                VectorOps.Gated(VectorFunction.Silu, wide[..Intermediate], wide[Intermediate..], inner);
             });
             Multiply(_inner, Intermediate, ref at, Hidden, _hidden, 1);
         }
@@ -92,24 +95,31 @@ internal sealed unsafe class ModelRun : IDisposable
         Normalize();
     }
 
-    private void Normalize() =>
-        _pool.For(_tokens, (token, _) => VectorOps.RmsNorm(_hidden.AsSpan(token * Hidden, Hidden), _norm, 1e-5f, _normed.AsSpan(token * Hidden, Hidden)));
+    private void Normalize() => _pool.For(_tokens, (token, _) =>
+    {
+        var (from, to) = (token * Hidden, (token + 1) * Hidden);
+        VectorOps.RmsNorm(_hidden.AsSpan()[from..to], _norm, 1e-5f, _normed.AsSpan()[from..to]);
+    });
 
     private void Multiply(float[] x, int inputs, ref long at, int outputs, float[] y, float beta)
     {
-        MatrixProduct.Multiply(x, _tokens, new WeightMatrix(_weights.Address + (nint)(at * _type.Size()), _type, outputs, inputs, inputs), y, outputs, _pool, beta);
+        var weights = new WeightMatrix(_weights.Address + (nint)(at * _type.Size()), _type, outputs, inputs, inputs);
+        MatrixProduct.Multiply(x, _tokens, weights, y, outputs, _pool, beta);
         at += (long)inputs * outputs;
     }
 
-    private WeightMatrix Head(int first, int count) =>
-        new WeightMatrix(_weights.Address + (nint)(Layers * LayerElements * _type.Size()), _type, Vocabulary, Hidden, Hidden).Slice(first, count);
+    private WeightMatrix Head(int first, int count)
+    {
+        var address = _weights.Address + (nint)(Layers * LayerElements * _type.Size());
+        return new WeightMatrix(address, _type, Vocabulary, Hidden, Hidden).Slice(first, count);
+    }
 
     private void Attend(int layer)
     {
         var offset = 4L * layer * KvHeads * Width * _context;
         _pool.For(_tokens, (token, _) => Cache(offset, token));
-        var sequence = new AttentionSequence(
-            0, _tokens, _keys.Address + (nint)offset, _values.Address + (nint)offset, _context, Width, (long)_context * Width, Width, (long)_context * Width);
+        var (keys, values, headStride) = (_keys.Address + (nint)offset, _values.Address + (nint)offset, (long)_context * Width);
+        var sequence = new AttentionSequence(0, _tokens, keys, values, _context, Width, headStride, Width, headStride);
         fixed (float* qkv = _qkv)
         {
             var inputs = new AttentionInputs((nint)qkv, QkvRows, [sequence]);

@@ -5,7 +5,8 @@ namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
 /// Attention of a block of queries, of all query heads over one key-value head, by an online softmax over blocks of keys
-/// (Dao et al. 2022, "FlashAttention"; Milakov and Gimelshein 2018): for each block the running maximum m, the running sum l and the unnormalised output o become
+/// (Dao et al. 2022, "FlashAttention"; Milakov and Gimelshein 2018): for each block the running maximum m, the running sum l and the
+/// unnormalised output o become
 /// <c>m' = max(m, max s)</c>, <c>l' = l e^(m - m') + sum e^(s - m')</c>, <c>o' = o e^(m - m') + e^(s - m') V</c>; the result is o / l.
 /// Blocks of keys lie at fixed positions, so a query's result depends on no other query, sequence or thread.
 /// </summary>
@@ -14,7 +15,10 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
     where TVector : struct
     where TKernel : struct, IMicroKernel
 {
-    /// <summary>Computes one block: queries of one sequence over one key-value head and a range of keys that begins at a multiple of the key block.</summary>
+    /// <summary>
+    /// Computes one block: queries of one sequence over one key-value head and a range of keys that begins at a multiple of the key
+    /// block.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run(in AttentionProblem problem, in AttentionTile tile, in AttentionScratch scratch)
     {
@@ -71,7 +75,8 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
 
     /// <summary>Scaled queries, head by head; zero outputs; the sink, if any, as the first thing seen.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void LoadQueries(in AttentionProblem problem, in AttentionSequence sequence, in AttentionTile tile, in AttentionScratch scratch)
+    private static void LoadQueries(
+        in AttentionProblem problem, in AttentionSequence sequence, in AttentionTile tile, in AttentionScratch scratch)
     {
         var q = scratch.Q;
         var row = 0;
@@ -106,7 +111,8 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         }
     }
 
-    private static void LoadKeys(in AttentionProblem problem, in AttentionSequence sequence, int head, int key, int keys, in AttentionScratch scratch)
+    private static void LoadKeys(
+        in AttentionProblem problem, in AttentionSequence sequence, int head, int key, int keys, in AttentionScratch scratch)
     {
         var depth = problem.Shape.HeadDim;
         var strideBytes = (long)sequence.KeyTokenStride * sizeof(float);
@@ -176,7 +182,8 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
             Cap(s, padded, problem.Shape.Softcap);
         if (problem.Inputs.AlibiSlopes is { } slopes)
         {
-            // A softmax does not see a constant, and distances to the query keep more digits than positions; only a sink makes the constant count.
+            // A softmax does not see a constant, and distances to the query keep more digits than positions; only a sink makes the
+            // constant count.
             var origin = problem.Inputs.Sinks is null ? position : 0;
             AddBias(s, padded, slopes[(tile.KvHead * problem.Group) + (row / tile.Queries)], key - origin, scratch.Ramp);
         }

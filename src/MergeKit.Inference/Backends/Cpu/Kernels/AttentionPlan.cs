@@ -1,7 +1,8 @@
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
-/// How an attention is cut into tasks. Many queries are cut into blocks; a long cache with few queries (decoding) is cut along the keys and merged again
+/// How an attention is cut into tasks. Many queries are cut into blocks; a long cache with few queries (decoding) is cut along the keys
+/// and merged again
 /// (Dao et al. 2023, "Flash-Decoding"). The cuts depend on the sequence alone, never on the threads or the batch.
 /// </summary>
 internal sealed unsafe class AttentionPlan
@@ -46,7 +47,9 @@ internal sealed unsafe class AttentionPlan
     /// <summary>The place of a part's results among all.</summary>
     public float* Part(in AttentionProblem problem, float* parts, int part) => parts + (part * PartStride(problem));
 
-    /// <summary>Writes sum o_i e^(m_i - m) / sum l_i e^(m_i - m) over the parts, m the largest of the m_i; zeros where no key was seen.</summary>
+    /// <summary>
+    /// Writes sum o_i e^(m_i - m) / sum l_i e^(m_i - m) over the parts, m the largest of the m_i; zeros where no key was seen.
+    /// </summary>
     public void Merge(in AttentionProblem problem, AttentionMerge merge, float* parts)
     {
         var width = problem.Shape.ValueDim;

@@ -3,7 +3,8 @@ using System.Runtime.Intrinsics;
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
-/// Attention without the matrix of scores: blocks of queries over blocks of keys with an online softmax, for ragged batches, grouped heads, causal and sliding-window
+/// Attention without the matrix of scores: blocks of queries over blocks of keys with an online softmax, for ragged batches, grouped
+/// heads, causal and sliding-window
 /// masks, soft caps, linear biases and sinks. See <see cref="AttentionKernel{TLanes, TVector, TKernel}"/>.
 /// </summary>
 internal static unsafe class FlashAttention

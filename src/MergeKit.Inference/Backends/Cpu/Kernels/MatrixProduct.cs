@@ -3,10 +3,14 @@ using MergeKit.Core.Numerics;
 
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
-/// <summary>The product of activations and weights, <c>y = x W^T + beta y</c>, with float32 arithmetic over weights of any stored type.</summary>
+/// <summary>
+/// The product of activations and weights, <c>y = x W^T + beta y</c>, with float32 arithmetic over weights of any stored type.
+/// </summary>
 /// <remarks>
-/// A few tokens are answered by <see cref="SkinnyProduct"/>, which streams the weights once at memory speed; more by <see cref="PackedProduct"/>,
-/// which reuses them from cache at arithmetic speed. The bits of a row depend on neither the number of threads nor, within each of the two, on the other rows.
+/// A few tokens are answered by <see cref="SkinnyProduct"/>, which streams the weights once at memory speed; more by <see
+/// cref="PackedProduct"/>,
+/// which reuses them from cache at arithmetic speed. The bits of a row depend on neither the number of threads nor, within each of the
+/// two, on the other rows.
 /// </remarks>
 internal static unsafe class MatrixProduct
 {
@@ -14,7 +18,8 @@ internal static unsafe class MatrixProduct
     internal const int SkinnyTokens = 8;
 
     /// <summary>
-    /// <c>y[t * yStride + o] = sum_i x[t, i] W[o, i] + beta y[t * yStride + o]</c> for t below <paramref name="tokens"/> and every output o.
+    /// <c>y[t * yStride + o] = sum_i x[t, i] W[o, i] + beta y[t * yStride + o]</c> for t below <paramref name="tokens"/> and every output
+    /// o.
     /// With <paramref name="beta"/> = 0, y is not read, so it may hold anything.
     /// </summary>
     /// <param name="x">tokens x <c>w.Columns</c>, densely packed.</param>
@@ -25,17 +30,23 @@ internal static unsafe class MatrixProduct
     /// <param name="pool">Who works.</param>
     /// <param name="beta">Factor of what y holds.</param>
     /// <exception cref="ArgumentException">A span is too short for the shapes, or the weights are not of a floating-point type.</exception>
-    public static void Multiply(ReadOnlySpan<float> x, int tokens, WeightMatrix w, Span<float> y, int yStride, WorkerPool pool, float beta = 0) =>
+    public static void Multiply(
+        ReadOnlySpan<float> x, int tokens, WeightMatrix w, Span<float> y, int yStride, WorkerPool pool, float beta = 0) =>
         Multiply(InstructionPaths.Best, x, tokens, w, y, yStride, pool, beta);
 
-    /// <summary>As the public method, on a given path; <paramref name="skinnyTokens"/> moves the limit between the two ways of computing.</summary>
+    /// <summary>
+    /// As the public method, on a given path; <paramref name="skinnyTokens"/> moves the limit between the two ways of computing.
+    /// </summary>
     internal static void Multiply(
         InstructionPath path, ReadOnlySpan<float> x, int tokens, WeightMatrix w, Span<float> y, int yStride, WorkerPool pool, float beta, int skinnyTokens = SkinnyTokens)
     {
         Run(path, x, tokens, w, transposed: false, y, yStride, pool, beta, skinny: tokens <= skinnyTokens);
     }
 
-    /// <summary>As <see cref="Multiply(ReadOnlySpan{float}, int, WeightMatrix, Span{float}, int, WorkerPool, float)"/> for weights stored [in, out]: y = x W + beta y.</summary>
+    /// <summary>
+    /// As <see cref="Multiply(ReadOnlySpan{float}, int, WeightMatrix, Span{float}, int, WorkerPool, float)"/> for weights stored [in,
+    /// out]: y = x W + beta y.
+    /// </summary>
     internal static void MultiplyTransposed(
         InstructionPath path, ReadOnlySpan<float> x, int tokens, WeightMatrix w, Span<float> y, int yStride, WorkerPool pool, float beta) =>
         Run(path, x, tokens, w, transposed: true, y, yStride, pool, beta, skinny: false);

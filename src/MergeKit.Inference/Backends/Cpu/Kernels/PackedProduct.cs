@@ -3,8 +3,10 @@ using System.Runtime.CompilerServices;
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
-/// The product for many tokens. A task owns a strip of outputs and a range of tokens: it packs the strip's weights once, widened, into its worker's cache and runs
-/// the micro-kernel over all its tokens. The depth is cut the same way whatever the number of tokens or threads, so neither changes the result.
+/// The product for many tokens. A task owns a strip of outputs and a range of tokens: it packs the strip's weights once, widened, into
+/// its worker's cache and runs
+/// the micro-kernel over all its tokens. The depth is cut the same way whatever the number of tokens or threads, so neither changes the
+/// result.
 /// </summary>
 internal static unsafe class PackedProduct
 {
@@ -62,7 +64,8 @@ internal static unsafe class PackedProduct
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void PackStrip<TKernel, TDecoder>(in ProductArguments product, int firstOutput, int outputs, int depthStart, int depth, float* panels)
+    private static void PackStrip<TKernel, TDecoder>(
+        in ProductArguments product, int firstOutput, int outputs, int depthStart, int depth, float* panels)
         where TKernel : struct, IMicroKernel
         where TDecoder : struct, IWeightDecoder
     {

@@ -5,14 +5,17 @@ using System.Runtime.Intrinsics.X86;
 
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
-/// <summary>Copies a block of rows into a panel: widened to float32 and transposed, so that a micro-kernel reads it front to back.</summary>
+/// <summary>
+/// Copies a block of rows into a panel: widened to float32 and transposed, so that a micro-kernel reads it front to back.
+/// </summary>
 internal static unsafe class PanelPacking
 {
     /// <summary>The width of the panels of AVX-512, and of no other path.</summary>
     private const int WideWidth = 64;
 
     /// <summary>
-    /// <c>panel[k * width + j] = source[j, k]</c> for k below <paramref name="depth"/> and j below <paramref name="rows"/>; zeros for j from there to
+    /// <c>panel[k * width + j] = source[j, k]</c> for k below <paramref name="depth"/> and j below <paramref name="rows"/>; zeros for j
+    /// from there to
     /// <paramref name="width"/>, a multiple of 4.
     /// </summary>
     /// <param name="source">Element [0, 0].</param>
@@ -48,7 +51,8 @@ internal static unsafe class PanelPacking
     }
 
     /// <summary>
-    /// As <see cref="Pack"/> for a source that lies as the panel does: <c>panel[k * width + j] = source[k, j]</c> for j below <paramref name="columns"/>, zeros beyond.
+    /// As <see cref="Pack"/> for a source that lies as the panel does: <c>panel[k * width + j] = source[k, j]</c> for j below <paramref
+    /// name="columns"/>, zeros beyond.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Copy<TDecoder>(byte* source, long strideBytes, int columns, int depth, float* panel, int width)

@@ -15,7 +15,8 @@ internal abstract class VectorOperations
     public abstract void RmsNorm(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, float epsilon, Span<float> y);
 
     /// <inheritdoc cref="VectorOps.LayerNorm"/>
-    public abstract void LayerNorm(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, float epsilon, Span<float> y);
+    public abstract void LayerNorm(
+        ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, float epsilon, Span<float> y);
 
     /// <summary>x = f(x).</summary>
     public abstract void Map(VectorFunction function, Span<float> x);
@@ -47,7 +48,8 @@ internal sealed unsafe class VectorOperations<TLanes, TVector> : VectorOperation
     }
 
     /// <inheritdoc/>
-    public override void LayerNorm(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, float epsilon, Span<float> y)
+    public override void LayerNorm(
+        ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, float epsilon, Span<float> y)
     {
         CheckLengths(x.Length, weight.Length, y.Length);
         if (!bias.IsEmpty)

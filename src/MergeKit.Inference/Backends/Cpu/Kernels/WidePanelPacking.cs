@@ -9,7 +9,10 @@ internal static unsafe class WidePanelPacking
 {
     private const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
 
-    /// <summary><c>panel[k * width + j] = source[j, k]</c> for sixteen rows j and k below <paramref name="depth"/> rounded down to a multiple of 16, which is returned.</summary>
+    /// <summary>
+    /// <c>panel[k * width + j] = source[j, k]</c> for sixteen rows j and k below <paramref name="depth"/> rounded down to a multiple of
+    /// 16, which is returned.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static int Pack<TDecoder>(byte* source, long strideBytes, int depth, float* panel, int width)
         where TDecoder : struct, IWeightDecoder

@@ -2,7 +2,9 @@ using MergeKit.Inference.Backends.Cpu.Kernels;
 
 namespace MergeKit.Inference.Tests.Backends.Cpu.Kernels;
 
-/// <summary>A ragged batch of random queries, keys and values, its attention by the kernel and by plain loops in double precision.</summary>
+/// <summary>
+/// A ragged batch of random queries, keys and values, its attention by the kernel and by plain loops in double precision.
+/// </summary>
 internal sealed unsafe class AttentionCase
 {
     private readonly AttentionShape _shape;
@@ -11,7 +13,8 @@ internal sealed unsafe class AttentionCase
     private readonly int _queryStride, _keyStride, _valueStride;
     private readonly float[][] _keys, _values;
 
-    public AttentionCase(SplitMix random, AttentionShape shape, (int Queries, int Keys)[] sequences, int padding, bool alibi, bool sinks, float spread = 1)
+    public AttentionCase(
+        SplitMix random, AttentionShape shape, (int Queries, int Keys)[] sequences, int padding, bool alibi, bool sinks, float spread = 1)
     {
         _shape = shape;
         _queryStride = (shape.Heads * shape.HeadDim) + padding;

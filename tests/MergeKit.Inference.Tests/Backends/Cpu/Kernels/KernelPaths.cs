@@ -6,7 +6,8 @@ namespace MergeKit.Inference.Tests.Backends.Cpu.Kernels;
 public static class KernelPaths
 {
     /// <summary>All of them.</summary>
-    public static IReadOnlyList<InstructionPath> Supported { get; } = [.. Enum.GetValues<InstructionPath>().Where(InstructionPaths.IsSupported)];
+    public static IReadOnlyList<InstructionPath> Supported { get; } = [.. Enum.GetValues<InstructionPath>(
+        ).Where(InstructionPaths.IsSupported)];
 
     /// <summary>For theories.</summary>
     public static TheoryData<InstructionPath> Data { get; } = [.. Supported];

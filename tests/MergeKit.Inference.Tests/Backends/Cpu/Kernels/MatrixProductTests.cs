@@ -122,7 +122,8 @@ public sealed class MatrixProductTests
             {
                 foreach (var skinnyTokens in new[] { 0, 8 })
                 {
-                    // Sixteen weights a row, met by unit vectors: every sum has one term that counts, if none of the others is an infinity or NaN.
+                    // Sixteen weights a row, met by unit vectors: every sum has one term that counts, if none of the others is an
+                    // infinity or NaN.
                     var identity = new float[256];
                     for (var i = 0; i < 16; i++)
                         identity[i * 17] = 1;

@@ -4,7 +4,9 @@ using MergeKit.Inference.Backends.Cpu.Kernels;
 
 namespace MergeKit.Inference.Tests.Backends.Cpu.Kernels;
 
-/// <summary>Random weights of any stored type in native memory, with their values in double precision. Elements between the rows are poison.</summary>
+/// <summary>
+/// Random weights of any stored type in native memory, with their values in double precision. Elements between the rows are poison.
+/// </summary>
 internal sealed unsafe class StoredWeights : IDisposable
 {
     private readonly nint _memory;
