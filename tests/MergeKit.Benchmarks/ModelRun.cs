@@ -38,6 +38,8 @@ internal sealed unsafe class ModelRun : IDisposable
 
     public Block Weights => _weights;
 
+    public long CacheBytes => _keys.Bytes + _values.Bytes;
+
     /// <summary>Scores all tokens but gives no result: the time is what counts.</summary>
     public void Score()
     {
