@@ -42,7 +42,7 @@ internal sealed class AddedVocabulary
             var content = item.Get("content").RequireString();
             if (content.Length == 0)
                 continue;
-            var special = item.Get("special").Bool(false);
+            var special = item.Get("special").Bool(false) || added.IsSpecial(content);
             var id = added.Find(content)?.Id ?? model.Vocabulary.Find(content) ?? next;
             added.Add(new AddedToken(content, id, special, item.Get("normalized").Bool(!special), item.Get("single_word").Bool(false),
                 item.Get("lstrip").Bool(false), item.Get("rstrip").Bool(false)));

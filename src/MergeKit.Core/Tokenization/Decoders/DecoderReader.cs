@@ -42,7 +42,7 @@ internal static class DecoderReader
 
     private static MapDecoder Metaspace(JsonScope scope)
     {
-        var mark = scope.Get("replacement").Rune(new Rune('\u2581')).ToString();
+        var mark = scope.Get("replacement").RequireRune().ToString();
         var drops = PreTokenizerReader.MetaspaceScheme(scope) != PrependScheme.Never;
         return new MapDecoder((token, index) => token.Replace(mark, index == 0 && drops ? "" : " ", StringComparison.Ordinal));
     }

@@ -41,7 +41,7 @@ internal sealed class CharacterSetParser(PatternScanner scanner)
         {
             'd' or 'D' => CharacterProperties.Digit,
             's' or 'S' => CharacterProperties.Space,
-            'w' or 'W' => CharacterProperties.Word,
+            'w' or 'W' => inBrackets ? CharacterProperties.BracketWord : CharacterProperties.Word,
             'h' or 'H' => CharacterProperties.HexDigit,
             _ => null,
         };
@@ -93,7 +93,7 @@ internal sealed class CharacterSetParser(PatternScanner scanner)
         var name = new StringBuilder();
         while (!scanner.Take(":]"))
             name.Append(scanner.Next());
-        var set = CharacterProperties.Find(name.ToString()) ?? throw scanner.Fail($"the unknown set '[:{name}:]'");
+        var set = CharacterProperties.FindPosix(name.ToString()) ?? throw scanner.Fail($"the unknown set '[:{name}:]'");
         return negated ? set.Negated() : set;
     }
 

@@ -47,7 +47,7 @@ internal static class PreTokenizerReader
 
     private static MetaspacePreTokenizer Metaspace(JsonScope scope)
     {
-        var replacement = scope.Get("replacement").Rune(new Rune('\u2581'));
+        var replacement = scope.Get("replacement").RequireRune();
         return new MetaspacePreTokenizer(replacement, MetaspaceScheme(scope), scope.Get("split").Bool(true));
     }
 
@@ -56,7 +56,7 @@ internal static class PreTokenizerReader
     {
         var stated = scope.Get("prepend_scheme");
         if (!scope.Get("add_prefix_space").Bool(true))
-            return stated.OptionalString() is null or "never" or "first" ? PrependScheme.Never
+            return stated.OptionalString() is null or "never" ? PrependScheme.Never
                 : throw stated.Fail("'never', as add_prefix_space is false,");
         return stated.OptionalString() switch
         {
