@@ -55,11 +55,11 @@ internal static class CharacterClass
     }
 
     /// <summary>General category M in Unicode 9.</summary>
-    public static bool IsMark(Rune rune) => rune.Value >= 0x300
+    public static bool IsMark(Rune rune) => rune.Value is >= 0x300 and not 0x111C9
         && (((Bit(rune) & Marks) != 0 && UnicodeData.Instance.AssignedIn9.Contains(rune.Value)) || rune.Value is 0x1CF2 or 0x1CF3);
 
     /// <summary>General category Mn in Unicode 8.</summary>
-    public static bool IsNonspacingMark(Rune rune) => rune.Value >= 0x300
+    public static bool IsNonspacingMark(Rune rune) => rune.Value is >= 0x300 and not 0x111C9
         && ((Rune.GetUnicodeCategory(rune) == UnicodeCategory.NonSpacingMark && UnicodeData.Instance.AssignedIn8.Contains(rune.Value))
             || rune.Value is 0x1734 or 0x1171E);
 
