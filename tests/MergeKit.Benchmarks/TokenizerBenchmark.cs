@@ -7,8 +7,8 @@ using MergeKit.Core.Tokenization.Patterns;
 namespace MergeKit.Benchmarks;
 
 /// <summary>Measures encoding and decoding of prose with a byte-level BPE of 128k tokens and the split of Llama 3, on one
-/// core by processor time. Arguments: a file of prose (for instance the text of Debian's bible-kjv-text), and optionally the file to which the
-/// tokenizer.json made here is written. Yardsticks in the same run: the generic expression matcher in place of the
+/// core by processor time. Arguments: a file of prose (for instance the text of Debian's bible-kjv-text), and optionally the
+/// file to which the tokenizer.json made here is written. Yardsticks in the same run: the generic expression matcher in place of the
 /// hand-written splitter, the splitting alone by System.Text.RegularExpressions, and UTF-8 validation.</summary>
 internal static class TokenizerBenchmark
 {

@@ -37,7 +37,8 @@ public sealed class FastPathTests
         for (var i = 0; i < 3000; i++)
         {
             // U+017F, join controls and Latin-1 fractions are where the two differ on purpose.
-            var text = string.Concat(texts.Next().Where(c => !char.IsSurrogate(c) && c is not ('\u017F' or '\u200D' or '\u200C' or '\u00BD' or '\u2167')
+            var text = string.Concat(texts.Next().Where(c =>
+                !char.IsSurrogate(c) && c is not ('\u017F' or '\u200D' or '\u200C' or '\u00BD' or '\u2167')
                 && char.GetUnicodeCategory(c) is not (System.Globalization.UnicodeCategory.OtherNumber or System.Globalization.UnicodeCategory.LetterNumber)));
             Assert.Equal(theirs.Matches(text).Select(m => (m.Index, m.Index + m.Length)), All(ours, text));
         }
@@ -71,10 +72,12 @@ public sealed class FastPathTests
     [Fact]
     public void A_text_cut_at_its_metaspaces_gives_the_tokens_of_the_whole_text()
     {
-        var vocabulary = new Vocabulary("\u2581 a b th e".Split(' ').Concat(["t", "h", "\u2581\u2581", "\u2581a", "ab", "\u2581ab", "the", "\u2581the"])
+        var vocabulary = new Vocabulary("\u2581 a b th e".Split(' ').Concat(["t", "h", "\u2581\u2581", "\u2581a", "ab", "\u2581ab",
+            "the", "\u2581the"])
             .Distinct().Select((token, id) => KeyValuePair.Create(token, id)));
         int Id(string token) => vocabulary.Find(token)!.Value;
-        (string, string)[] pairs = [("t", "h"), ("\u2581", "\u2581"), ("\u2581", "a"), ("a", "b"), ("\u2581a", "b"), ("\u2581", "ab"), ("th", "e"), ("\u2581", "the")];
+        (string, string)[] pairs = [("t", "h"), ("\u2581", "\u2581"), ("\u2581", "a"), ("a", "b"), ("\u2581a", "b"),
+            ("\u2581", "ab"), ("th", "e"), ("\u2581", "the")];
         var merges = new MergeTable(16);
         for (var rank = 0; rank < pairs.Length; rank++)
             merges.Set(Id(pairs[rank].Item1), Id(pairs[rank].Item2), rank, Id(pairs[rank].Item1 + pairs[rank].Item2));
@@ -91,7 +94,8 @@ public sealed class FastPathTests
     [Fact]
     public void Cached_words_give_the_tokens_of_uncached_ones()
     {
-        var file = TokenizerJson.ByteLevelFile(TokenizerJson.ByteModel(("t", "h"), ("th", "e"), ("\u0120", "the"), ("a", "n"), ("\u00C3", "\u00A9")));
+        var file = TokenizerJson.ByteLevelFile(TokenizerJson.ByteModel(("t", "h"), ("th", "e"), ("\u0120", "the"), ("a", "n"),
+            ("\u00C3", "\u00A9")));
         var tokenizer = Tokenizer.Parse("test", file);
         var texts = new TestText(5);
         for (var i = 0; i < 2000; i++)

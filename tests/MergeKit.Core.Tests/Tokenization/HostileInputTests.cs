@@ -59,7 +59,8 @@ public sealed class HostileInputTests
     [Fact]
     public void Deep_nesting_is_refused()
     {
-        var deep = string.Concat(Enumerable.Repeat("{\"type\":\"Sequence\",\"normalizers\":[", 5000)) + string.Concat(Enumerable.Repeat("]}", 5000));
+        var deep = string.Concat(Enumerable.Repeat("{\"type\":\"Sequence\",\"normalizers\":[", 5000))
+            + string.Concat(Enumerable.Repeat("]}", 5000));
         Refused(TokenizerJson.File(normalizer: deep), "not valid JSON");
         Refused(TokenizerJson.File(normalizer: "{\"type\":\"Replace\",\"content\":\"\",\"pattern\":{\"Regex\":\"" + new string('(', 10000) + "\"}}"), "nested deeper");
         Refused(TokenizerJson.File(normalizer: "{\"type\":\"Replace\",\"content\":\"\",\"pattern\":{\"Regex\":\"" + new string('[', 10000) + "\"}}"), "nested deeper");
@@ -108,7 +109,8 @@ public sealed class HostileInputTests
     [Fact]
     public void A_very_long_word_takes_no_quadratic_time()
     {
-        var tokenizer = Tokenizer.Parse("test", TokenizerJson.ByteLevelFile(TokenizerJson.ByteModel(("a", "a"), ("aa", "aa"), ("aaaa", "aaaa"))));
+        var tokenizer = Tokenizer.Parse("test", TokenizerJson.ByteLevelFile(TokenizerJson.ByteModel(("a", "a"), ("aa", "aa"),
+            ("aaaa", "aaaa"))));
         var ids = tokenizer.Encode(new string('a', 400_001));
         Assert.Equal(50_001, ids.Length);
     }
@@ -116,7 +118,8 @@ public sealed class HostileInputTests
     [Fact]
     public void Text_that_cannot_be_expressed_is_named()
     {
-        var tokenizer = Tokenizer.Parse("tiny.json", TokenizerJson.File("{\"type\":\"WordLevel\",\"unk_token\":\"[UNK]\",\"vocab\":{\"a\":0}}"));
+        var tokenizer = Tokenizer.Parse("tiny.json",
+            TokenizerJson.File("{\"type\":\"WordLevel\",\"unk_token\":\"[UNK]\",\"vocab\":{\"a\":0}}"));
         var error = Assert.Throws<InputException>(() => tokenizer.Encode("zebra"));
         Assert.Equal("tiny.json: 'zebra' is not in the vocabulary, and neither is the unknown token '[UNK]'", error.Message);
     }

@@ -27,7 +27,8 @@ public sealed class LibraryResultsTests
     public void Results_equal_those_of_the_library(string file, string name)
     {
         using var document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(Folder, file)));
-        var item = document.RootElement.GetProperty("tokenizers").EnumerateArray().First(entry => entry.GetProperty("name").GetString() == name);
+        var item = document.RootElement.GetProperty("tokenizers").EnumerateArray()
+            .First(entry => entry.GetProperty("name").GetString() == name);
         var json = item.GetProperty("tokenizer").GetRawText();
         var tokenizer = Tokenizer.Parse(name, json);
         TokenizerCases.Check(tokenizer, item);

@@ -64,7 +64,8 @@ internal static class TokenizerCases
 
     private static int[] Ints(JsonElement item, string key) => [.. item.GetProperty(key).EnumerateArray().Select(id => id.GetInt32())];
 
-    private static string[] Strings(JsonElement item, string key) => [.. item.GetProperty(key).EnumerateArray().Select(text => text.GetString()!)];
+    private static string[] Strings(JsonElement item, string key) =>
+        [.. item.GetProperty(key).EnumerateArray().Select(text => text.GetString()!)];
 
     private static void Same<T>(IReadOnlyList<T> wanted, IReadOnlyList<T> seen, string where) =>
         Assert.True(wanted.SequenceEqual(seen), $"{where}: wanted [{string.Join(", ", wanted)}], got [{string.Join(", ", seen)}]");

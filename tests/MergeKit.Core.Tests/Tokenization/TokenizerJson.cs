@@ -17,7 +17,8 @@ internal static class TokenizerJson
         """;
 
     /// <summary>The pieces into which a text falls.</summary>
-    public static IReadOnlyList<string> Pieces(string text, string normalizer = "null", string preTokenizer = "null", string addedTokens = "[]") =>
+    public static IReadOnlyList<string> Pieces(string text, string normalizer = "null", string preTokenizer = "null",
+        string addedTokens = "[]") =>
         Tokenizer.Parse("probe", File(Probe, normalizer, preTokenizer, addedTokens: addedTokens)).EncodeWithTokens(text).Tokens;
 
     /// <summary>One entry of added_tokens; flags in further JSON members.</summary>
@@ -27,7 +28,8 @@ internal static class TokenizerJson
     /// <summary>A byte-level BPE without merges: 256 tokens, one per byte.</summary>
     public static string ByteModel(params (string Left, string Right)[] merges)
     {
-        var tokens = Enumerable.Range(0, 256).Select(b => ByteAlphabet.Char((byte)b).ToString()).Concat(merges.Select(m => m.Left + m.Right)).Distinct();
+        var tokens = Enumerable.Range(0, 256).Select(b => ByteAlphabet.Char((byte)b).ToString())
+            .Concat(merges.Select(m => m.Left + m.Right)).Distinct();
         var vocabulary = tokens.Select((token, id) => $"{System.Text.Json.JsonSerializer.Serialize(token)}:{id}");
         var pairs = merges.Select(m => System.Text.Json.JsonSerializer.Serialize($"{m.Left} {m.Right}"));
         return $$"""{"type":"BPE","vocab":{{{string.Join(",", vocabulary)}}},"merges":[{{string.Join(",", pairs)}}]}""";

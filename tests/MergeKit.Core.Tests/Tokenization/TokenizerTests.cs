@@ -22,7 +22,8 @@ public sealed class TokenizerTests
     [Fact]
     public void Text_with_byte_fallback_survives_a_round_trip()
     {
-        var vocabulary = Enumerable.Range(0, 256).Select(b => $"\"<0x{b:X2}>\":{b + 1}").Append("\"<unk>\":0").Append("\"\u2581\":257").Append("\"a\":258");
+        var vocabulary = Enumerable.Range(0, 256).Select(b => $"\"<0x{b:X2}>\":{b + 1}")
+            .Append("\"<unk>\":0").Append("\"\u2581\":257").Append("\"a\":258");
         var tokenizer = Tokenizer.Parse("test", TokenizerJson.File(
             $$"""{"type":"BPE","unk_token":"<unk>","byte_fallback":true,"fuse_unk":true,"vocab":{{{string.Join(",", vocabulary)}}},"merges":[]}""",
             normalizer: """{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"\u2581"},{"type":"Replace","pattern":{"String":" "},"content":"\u2581"}]}""",

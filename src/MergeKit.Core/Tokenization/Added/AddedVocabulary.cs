@@ -48,8 +48,8 @@ internal sealed class AddedVocabulary
                 item.Get("lstrip").Bool(false), item.Get("rstrip").Bool(false)));
             next = Math.Max(next, id + 1);
             if (item.Get("id").RequireCount() is var stated && stated != id)
-                problems.Add(Problem.Warning($"{item.File}: {item.Path} ('{content}') states the id {stated}, but gets {id}: added tokens have " +
-                    "the id that the model's vocabulary gives them, or else the next free one"));
+                problems.Add(Problem.Warning($"{item.File}: {item.Path} ('{content}') states the id {stated}, but gets {id}: " +
+                    "added tokens have the id that the model's vocabulary gives them, or else the next free one"));
         }
 
         added.Raw = new AddedTokenMatcher([.. added.InOrder(normalized: false).Select(token => (token.Content, token))]);

@@ -8,7 +8,8 @@ namespace MergeKit.Core.Tokenization.Decoders;
 /// <summary>Builds the decoder that a tokenizer file describes, as a flat list of steps.</summary>
 internal static class DecoderReader
 {
-    private static readonly string[] Known = ["BPEDecoder", "ByteFallback", "ByteLevel", "CTC", "Fuse", "Metaspace", "Replace", "Sequence", "Strip", "WordPiece"];
+    private static readonly string[] Known = ["BPEDecoder", "ByteFallback", "ByteLevel", "CTC", "Fuse", "Metaspace", "Replace",
+        "Sequence", "Strip", "WordPiece"];
 
     private static readonly (string Seen, string Wanted)[] CleanUps =
     [

@@ -21,12 +21,14 @@ internal static class CharacterProperties
     private static readonly Dictionary<string, string> LongNames = LongNameList.Split(", ")
         .Select(pair => pair.Split(' ')).ToDictionary(pair => pair[0], pair => pair[1], StringComparer.Ordinal);
 
-    private static readonly string[] PosixNames = ["alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "print", "space", "xdigit"];
+    private static readonly string[] PosixNames = ["alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "print", "space",
+        "xdigit"];
 
     /// <summary><c>\w</c> within brackets, and <c>[:word:]</c>: word characters.</summary>
     public static CodePointSet BracketWord { get; } = new(CharacterClass.IsWord);
 
-    /// <summary><c>\w</c> outside brackets, and <c>\p{Word}</c>: word characters, and the superscript digits and fractions of Latin-1.</summary>
+    /// <summary><c>\w</c> outside brackets, and <c>\p{Word}</c>: word characters, and the superscript digits and fractions of
+    /// Latin-1.</summary>
     public static CodePointSet Word { get; } = new(rune => CharacterClass.IsWord(rune)
         || rune.Value is 0xB2 or 0xB3 or 0xB9 or (>= 0xBC and <= 0xBE));
 
@@ -39,7 +41,8 @@ internal static class CharacterProperties
     /// <summary><c>\h</c>: hexadecimal digits.</summary>
     public static CodePointSet HexDigit { get; } = new(rune => rune.IsAscii && char.IsAsciiHexDigit((char)rune.Value));
 
-    /// <summary>The set of a name as in <c>\p{name}</c>, or null where it is not known. Case, spaces, <c>-</c> and <c>_</c> do not count.</summary>
+    /// <summary>The set of a name as in <c>\p{name}</c>, or null where it is not known. Case, spaces, <c>-</c> and <c>_</c> do
+    /// not count.</summary>
     public static CodePointSet? Find(string name)
     {
         var key = Simplify(name);
@@ -61,7 +64,8 @@ internal static class CharacterProperties
             "blank" => new CodePointSet(rune => rune.Value == '\t' || Rune.GetUnicodeCategory(rune) == UnicodeCategory.SpaceSeparator),
             "cntrl" => Find("Cc"),
             "punct" => Find("P"),
-            "lc" => new CodePointSet(rune => Rune.IsUpper(rune) || Rune.IsLower(rune) || Rune.GetUnicodeCategory(rune) == UnicodeCategory.TitlecaseLetter),
+            "lc" => new CodePointSet(rune => Rune.IsUpper(rune) || Rune.IsLower(rune)
+                || Rune.GetUnicodeCategory(rune) == UnicodeCategory.TitlecaseLetter),
             "graph" => new CodePointSet(rune => !Rune.IsWhiteSpace(rune) && IsVisible(rune)),
             "print" => new CodePointSet(rune => rune.Value is not (0x2028 or 0x2029) && IsVisible(rune)),
             _ => Script(key),
@@ -76,7 +80,8 @@ internal static class CharacterProperties
         var key => PosixNames.Contains(key) ? Find(key) : null,
     };
 
-    private static bool IsVisible(Rune rune) => Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.OtherNotAssigned);
+    private static bool IsVisible(Rune rune) =>
+        Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.OtherNotAssigned);
 
     private static CodePointSet? Script(string key)
     {

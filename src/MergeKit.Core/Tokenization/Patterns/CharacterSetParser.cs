@@ -2,7 +2,8 @@ using System.Text;
 
 namespace MergeKit.Core.Tokenization.Patterns;
 
-/// <summary>Reads bracketed sets, with nested sets, <c>&amp;&amp;</c> and POSIX names, and the escapes that stand for one code point.</summary>
+/// <summary>Reads bracketed sets, with nested sets, <c>&amp;&amp;</c> and POSIX names, and the escapes that stand for one code
+/// point.</summary>
 internal sealed class CharacterSetParser(PatternScanner scanner)
 {
     private const int MaxDepth = 100;
@@ -127,7 +128,8 @@ internal sealed class CharacterSetParser(PatternScanner scanner)
                 return scanner.Take('}') ? wide : throw scanner.Fail("'\\x{' without '}'");
             case 'x': return scanner.Hex(2);
             default:
-                return rune.IsAscii && Rune.IsLetterOrDigit(rune) ? throw scanner.Fail($"the escape '\\{rune}', which is not supported") : rune;
+                return rune.IsAscii && Rune.IsLetterOrDigit(rune)
+                    ? throw scanner.Fail($"the escape '\\{rune}', which is not supported") : rune;
         }
     }
 }

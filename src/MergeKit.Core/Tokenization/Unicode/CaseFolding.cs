@@ -2,7 +2,8 @@ using System.Text;
 
 namespace MergeKit.Core.Tokenization.Unicode;
 
-/// <summary>Simple case folding: one code point to one. Two code points are equivalent where their upper cases have the same lower case.</summary>
+/// <summary>Simple case folding: one code point to one. Two code points are equivalent where their upper cases have the same
+/// lower case.</summary>
 internal static class CaseFolding
 {
     private const int LastCased = 0x1E943;
