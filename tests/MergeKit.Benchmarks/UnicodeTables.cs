@@ -13,7 +13,8 @@ internal static class UnicodeTables
     public static int Run(string[] args)
     {
         var folder = args[0];
-        var age = Ranges(Path.Combine(folder, "DerivedAge.txt")).ToDictionary(r => r.Code, r => double.Parse(r.Value, CultureInfo.InvariantCulture));
+        var age = Ranges(Path.Combine(folder, "DerivedAge.txt")).ToDictionary(
+            r => r.Code, r => double.Parse(r.Value, CultureInfo.InvariantCulture));
         bool Old(int code) => age.TryGetValue(code, out var version) && version <= Baseline;
         var output = new StringBuilder();
         output.Append("# From the Unicode Character Database; code points in hexadecimal. Written by the benchmark program's verb unicode-tables.\n");
@@ -24,10 +25,12 @@ internal static class UnicodeTables
         Section(output, "combining-class", records.Where(f => f[3] != "0").GroupBy(f => f[3])
             .Select(g => (g.Key, g.Select(f => Hex(f[0])))));
         Mappings(output, "canonical", records.Where(f => f[5].Length > 0 && f[5][0] != '<').Select(f => (f[0], f[5])));
-        Mappings(output, "compatibility", records.Where(f => f[5].StartsWith('<')).Select(f => (f[0], f[5][(f[5].IndexOf('>', StringComparison.Ordinal) + 2)..])));
+        Mappings(output, "compatibility", records.Where(f => f[5].StartsWith('<'))
+            .Select(f => (f[0], f[5][(f[5].IndexOf('>', StringComparison.Ordinal) + 2)..])));
         Section(output, "composition-exclusions", [("", Ranges(Path.Combine(folder, "DerivedNormalizationProps.txt"))
             .Where(r => r.Value == "Full_Composition_Exclusion").Select(r => r.Code))]);
-        Section(output, "scripts", Ranges(Path.Combine(folder, "Scripts.txt")).GroupBy(r => r.Value).Select(g => (g.Key, g.Select(r => r.Code))));
+        Section(output, "scripts", Ranges(Path.Combine(folder, "Scripts.txt")).GroupBy(r => r.Value)
+            .Select(g => (g.Key, g.Select(r => r.Code))));
         var marks = data.Where(f => f[2][0] == 'M').Select(f => Hex(f[0])).ToHashSet();
         Section(output, "alphabetic-marks", [("", Ranges(Path.Combine(folder, "PropList.txt"))
             .Where(r => r.Value == "Other_Alphabetic" && marks.Contains(r.Code)).Select(r => r.Code))]);

@@ -26,7 +26,7 @@ public sealed class Tokenizer
         foreach (var token in _pipeline.Added.Tokens)
             vocabulary[token.Content] = token.Id;
         Vocabulary = vocabulary;
-        VocabularySize = 1 + Math.Max(_pipeline.Model.Vocabulary.HighestId, _pipeline.Added.Tokens.Select(token => token.Id).DefaultIfEmpty(-1).Max());
+        VocabularySize = 1 + vocabulary.Values.Append(_pipeline.Model.Vocabulary.HighestId).Max();
         Problems = problems;
         var roles = RoleTokens.Read(files.Settings);
         int? Id(string? token) => token is null ? null : TokenToId(token);

@@ -13,6 +13,9 @@ namespace MergeKit.Core.Tokenization;
 /// <summary>The parts of a tokenizer file, joined: text in, tokens out.</summary>
 internal sealed class TokenizerPipeline
 {
+    private static readonly string[] Sections =
+        ["truncation", "padding", "version", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"];
+
     private readonly Normalizer? _normalizer;
     private readonly PreTokenizer _preTokenizer;
     private readonly WordEncoder _encoder;
@@ -52,7 +55,11 @@ internal sealed class TokenizerPipeline
             throw root.Get("model").Fail("an object that describes the model");
         if (root.Get("version").OptionalString() is not (null or "1.0"))
             throw root.Get("version").Fail("'1.0'");
-        foreach (var section in new[] { "truncation", "padding" })
+        foreach (var member in document.RootElement.EnumerateObject())
+            if (!Sections.Contains(member.Name))
+                throw new InputException($"{file}: has the unknown section '{member.Name}'; known are {string.Join(", ", Sections)}." +
+                    Spelling.Hint(member.Name, Sections));
+        foreach (var section in Sections.Take(2))
             if (!root.Get(section).IsMissing)
                 problems.Add(Problem.Note($"{file}: the section '{section}' is not applied: texts are never cut or padded"));
         return new TokenizerPipeline(root, problems);

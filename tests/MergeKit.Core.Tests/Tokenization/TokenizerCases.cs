@@ -14,23 +14,26 @@ internal static class TokenizerCases
         {
             var text = item.GetProperty("text").GetString()!;
             var where = $"text '{text}'";
-            var (ids, plain) = (Ints(item, "ids"), Ints(item, "ids_without_special"));
-            for (var pass = 0; pass < 2; pass++)
-            {
-                Same(ids, tokenizer.Encode(text), where);
-                Same(plain, tokenizer.Encode(text, addSpecialTokens: false), where);
-            }
-
             var detailed = tokenizer.EncodeWithTokens(text);
-            Same(ids, detailed.Ids, where);
             Same(Strings(item, "tokens"), detailed.Tokens, where);
-            Assert.Equal(item.GetProperty("decoded").GetString(), tokenizer.Decode(plain));
-            Assert.Equal(item.GetProperty("decoded_skip_special").GetString(), tokenizer.Decode(ids, skipSpecialTokens: true));
-            Assert.Equal(item.GetProperty("decoded_skip_special").GetString(), Stream(tokenizer, ids));
+            for (var pass = 0; pass < 2; pass++)
+                Same(detailed.Ids, tokenizer.Encode(text), where);
+            if (item.TryGetProperty("ids", out _))
+                CheckIds(tokenizer, item, text, where);
         }
 
         foreach (var item in reference.GetProperty("pairs").EnumerateArray())
             CheckPair(tokenizer, item);
+    }
+
+    private static void CheckIds(Tokenizer tokenizer, JsonElement item, string text, string where)
+    {
+        var (ids, plain) = (Ints(item, "ids"), Ints(item, "ids_without_special"));
+        Same(ids, tokenizer.Encode(text), where);
+        Same(plain, tokenizer.Encode(text, addSpecialTokens: false), where);
+        Assert.Equal(item.GetProperty("decoded").GetString(), tokenizer.Decode(plain));
+        Assert.Equal(item.GetProperty("decoded_skip_special").GetString(), tokenizer.Decode(ids, skipSpecialTokens: true));
+        Assert.Equal(item.GetProperty("decoded_skip_special").GetString(), Stream(tokenizer, ids));
     }
 
     private static void CheckPair(Tokenizer tokenizer, JsonElement item)
@@ -61,7 +64,8 @@ internal static class TokenizerCases
 
     private static int[] Ints(JsonElement item, string key) => [.. item.GetProperty(key).EnumerateArray().Select(id => id.GetInt32())];
 
-    private static string[] Strings(JsonElement item, string key) => [.. item.GetProperty(key).EnumerateArray().Select(text => text.GetString()!)];
+    private static string[] Strings(JsonElement item, string key) =>
+        [.. item.GetProperty(key).EnumerateArray().Select(text => text.GetString()!)];
 
     private static void Same<T>(IReadOnlyList<T> wanted, IReadOnlyList<T> seen, string where) =>
         Assert.True(wanted.SequenceEqual(seen), $"{where}: wanted [{string.Join(", ", wanted)}], got [{string.Join(", ", seen)}]");

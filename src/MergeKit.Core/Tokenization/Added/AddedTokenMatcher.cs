@@ -72,7 +72,9 @@ internal sealed class AddedTokenMatcher
         return false;
     }
 
-    private static bool IsWordBefore(ReadOnlySpan<char> text, int at) => at > 0 && CharacterClass.IsWordOrJoiner(WellFormed.RuneBefore(text, at));
+    private static bool IsWordBefore(ReadOnlySpan<char> text, int at) =>
+        at > 0 && CharacterClass.IsWordOrJoiner(WellFormed.RuneBefore(text, at));
 
-    private static bool IsWordAt(ReadOnlySpan<char> text, int at) => at < text.Length && CharacterClass.IsWordOrJoiner(WellFormed.RuneAt(text, at));
+    private static bool IsWordAt(ReadOnlySpan<char> text, int at) =>
+        at < text.Length && CharacterClass.IsWordOrJoiner(WellFormed.RuneAt(text, at));
 }

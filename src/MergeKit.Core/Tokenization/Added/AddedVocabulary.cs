@@ -42,14 +42,14 @@ internal sealed class AddedVocabulary
             var content = item.Get("content").RequireString();
             if (content.Length == 0)
                 continue;
-            var special = item.Get("special").Bool(false);
+            var special = item.Get("special").Bool(false) || added.IsSpecial(content);
             var id = added.Find(content)?.Id ?? model.Vocabulary.Find(content) ?? next;
             added.Add(new AddedToken(content, id, special, item.Get("normalized").Bool(!special), item.Get("single_word").Bool(false),
                 item.Get("lstrip").Bool(false), item.Get("rstrip").Bool(false)));
             next = Math.Max(next, id + 1);
             if (item.Get("id").RequireCount() is var stated && stated != id)
-                problems.Add(Problem.Warning($"{item.File}: {item.Path} ('{content}') states the id {stated}, but gets {id}: added tokens have " +
-                    "the id that the model's vocabulary gives them, or else the next free one"));
+                problems.Add(Problem.Warning($"{item.File}: {item.Path} ('{content}') states the id {stated}, but gets {id}: " +
+                    "added tokens have the id that the model's vocabulary gives them, or else the next free one"));
         }
 
         added.Raw = new AddedTokenMatcher([.. added.InOrder(normalized: false).Select(token => (token.Content, token))]);

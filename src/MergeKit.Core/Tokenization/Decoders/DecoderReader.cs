@@ -8,7 +8,8 @@ namespace MergeKit.Core.Tokenization.Decoders;
 /// <summary>Builds the decoder that a tokenizer file describes, as a flat list of steps.</summary>
 internal static class DecoderReader
 {
-    private static readonly string[] Known = ["BPEDecoder", "ByteFallback", "ByteLevel", "CTC", "Fuse", "Metaspace", "Replace", "Sequence", "Strip", "WordPiece"];
+    private static readonly string[] Known = ["BPEDecoder", "ByteFallback", "ByteLevel", "CTC", "Fuse", "Metaspace", "Replace",
+        "Sequence", "Strip", "WordPiece"];
 
     private static readonly (string Seen, string Wanted)[] CleanUps =
     [
@@ -42,7 +43,7 @@ internal static class DecoderReader
 
     private static MapDecoder Metaspace(JsonScope scope)
     {
-        var mark = scope.Get("replacement").Rune(new Rune('\u2581')).ToString();
+        var mark = scope.Get("replacement").RequireRune().ToString();
         var drops = PreTokenizerReader.MetaspaceScheme(scope) != PrependScheme.Never;
         return new MapDecoder((token, index) => token.Replace(mark, index == 0 && drops ? "" : " ", StringComparison.Ordinal));
     }

@@ -30,7 +30,8 @@ internal sealed class SuffixDecoder(string suffix) : Decoder
     }
 }
 
-/// <summary><c>CTC</c> (Graves et al. 2006): equal neighbours become one, then the pad token goes and the word delimiter becomes a space.</summary>
+/// <summary><c>CTC</c> (Graves et al. 2006): equal neighbours become one, then the pad token goes and the word delimiter
+/// becomes a space.</summary>
 internal sealed class CtcDecoder(string pad, string delimiter, bool cleanup) : Decoder
 {
     /// <inheritdoc/>

@@ -64,12 +64,13 @@ internal readonly record struct JsonScope(string File, string Path, JsonElement 
             : throw Fail("a finite number");
 
     /// <summary>One code point, or the default where missing.</summary>
-    public Rune Rune(Rune otherwise)
+    public Rune Rune(Rune otherwise) => IsMissing ? otherwise : RequireRune();
+
+    /// <summary>One code point that must be here.</summary>
+    public Rune RequireRune()
     {
-        if (IsMissing)
-            return otherwise;
         var text = RequireString();
-        return System.Text.Rune.TryGetRuneAt(text, 0, out var rune) && rune.Utf16SequenceLength == text.Length
+        return text.Length > 0 && System.Text.Rune.TryGetRuneAt(text, 0, out var rune) && rune.Utf16SequenceLength == text.Length
             ? rune
             : throw Fail("one character");
     }

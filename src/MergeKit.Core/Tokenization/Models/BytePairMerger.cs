@@ -6,7 +6,8 @@ internal static class BytePairMerger
     private const int ShortRow = 48;
 
     /// <summary>Merges in place; returns how many tokens are left. Short rows are scanned, long ones use a heap.</summary>
-    public static int Merge(Span<int> row, MergeTable merges) => row.Length <= ShortRow ? MergeByScan(row, merges) : MergeByHeap(row, merges);
+    public static int Merge(Span<int> row, MergeTable merges) =>
+        row.Length <= ShortRow ? MergeByScan(row, merges) : MergeByHeap(row, merges);
 
     /// <summary>Time of order n squared.</summary>
     public static int MergeByScan(Span<int> row, MergeTable merges)

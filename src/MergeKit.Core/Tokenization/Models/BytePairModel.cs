@@ -1,6 +1,4 @@
 using System.Buffers;
-using System.Globalization;
-using System.Text;
 using MergeKit.Core.Diagnostics;
 
 namespace MergeKit.Core.Tokenization.Models;
@@ -40,7 +38,8 @@ internal sealed class BytePairModel : TokenModel
     private readonly int _suffix;
 
     /// <summary>A model; <paramref name="joints"/> says whether no merge joins other text with a metaspace behind it.</summary>
-    public BytePairModel(Vocabulary vocabulary, MergeTable merges, BytePairOptions options, bool joints, string file) : base(vocabulary, file)
+    public BytePairModel(Vocabulary vocabulary, MergeTable merges, BytePairOptions options, bool joints, string file)
+        : base(vocabulary, file)
     {
         (_merges, _options) = (merges, options);
         (_prefix, _suffix) = (options.Prefix?.Length ?? 0, options.Suffix?.Length ?? 0);
@@ -49,7 +48,7 @@ internal sealed class BytePairModel : TokenModel
             if (token.Length == 1)
                 _units[token[0]] = id;
         if (options.ByteFallback)
-            _bytes = [.. Enumerable.Range(0, 256).Select(b => vocabulary.Find("<0x" + b.ToString("X2", CultureInfo.InvariantCulture) + ">") ?? -1)];
+            _bytes = vocabulary.ByteTokens();
         if (options.Unknown is not null)
             _unknown = vocabulary.Find(options.Unknown) ?? -1;
         var whole = options.IgnoreMerges || options.Prefix is not null || options.Suffix is not null;

@@ -37,7 +37,9 @@ internal static class BytePairReader
             if (item.Element.ValueKind == JsonValueKind.String && item.RequireString().StartsWith("#version", StringComparison.Ordinal))
                 continue;
             var (left, right) = Pair(item);
-            var joined = prefix <= right.Length ? left + right[prefix..] : throw item.Fail($"a second token that begins with the prefix of {prefix} characters");
+            var joined = prefix <= right.Length
+                ? left + right[prefix..]
+                : throw item.Fail($"a second token that begins with the prefix of {prefix} characters");
             table.Set(Id(item, vocabulary, left), Id(item, vocabulary, right), rank++, Id(item, vocabulary, joined));
             joints &= !(right.StartsWith(Metaspace) && !left.EndsWith(Metaspace));
         }

@@ -15,7 +15,8 @@ internal static class ModelReader
         "Unigram" => Unigram(scope),
         "WordPiece" => new WordPieceModel(Vocabulary.Read(scope.Get("vocab")), scope.Get("unk_token").OptionalString() ?? "[UNK]",
             scope.Get("continuing_subword_prefix").OptionalString() ?? "##", scope.Get("max_input_chars_per_word").Count(100), scope.File),
-        "WordLevel" => new WordLevelModel(Vocabulary.Read(scope.Get("vocab")), scope.Get("unk_token").OptionalString() ?? "<unk>", scope.File),
+        "WordLevel" => new WordLevelModel(Vocabulary.Read(scope.Get("vocab")), scope.Get("unk_token").OptionalString() ?? "<unk>",
+            scope.File),
         _ => throw scope.UnknownType("model", Known),
     };
 
@@ -25,7 +26,9 @@ internal static class ModelReader
             return "BPE";
         if (scope.Get("vocab").Element.ValueKind == JsonValueKind.Array)
             return "Unigram";
-        return scope.Get("max_input_chars_per_word").IsMissing && scope.Get("continuing_subword_prefix").IsMissing ? "WordLevel" : "WordPiece";
+        return scope.Get("max_input_chars_per_word").IsMissing && scope.Get("continuing_subword_prefix").IsMissing
+            ? "WordLevel"
+            : "WordPiece";
     }
 
     private static UnigramModel Unigram(JsonScope scope)
@@ -34,7 +37,8 @@ internal static class ModelReader
         var scores = new List<double>();
         foreach (var item in scope.Get("vocab").Items())
         {
-            if (item.Element.ValueKind != JsonValueKind.Array || item.Element.GetArrayLength() != 2 || item.Element[0].ValueKind != JsonValueKind.String)
+            if (item.Element.ValueKind != JsonValueKind.Array || item.Element.GetArrayLength() != 2
+                || item.Element[0].ValueKind != JsonValueKind.String)
                 throw item.Fail("a token and its score");
             tokens.Add(KeyValuePair.Create(JsonScope.Text(item.Element[0]), scores.Count));
             scores.Add(new JsonScope(item.File, item.Path + "[1]", item.Element[1]).RequireNumber());

@@ -1,5 +1,3 @@
-using System.Globalization;
-using System.Text;
 using MergeKit.Core.Diagnostics;
 
 namespace MergeKit.Core.Tokenization.Models;
@@ -22,10 +20,7 @@ internal sealed class UnigramModel : TokenModel
         (_scores, _unknown) = (scores, unknown);
         _trie = new TokenTrie(vocabulary.Ids);
         _unknownScore = scores.DefaultIfEmpty(0).Min() - UnknownPenalty;
-        if (!byteFallback)
-            return;
-        var bytes = Enumerable.Range(0, 256).Select(b => vocabulary.Find("<0x" + b.ToString("X2", CultureInfo.InvariantCulture) + ">") ?? -1);
-        _bytes = [.. bytes];
+        _bytes = byteFallback ? vocabulary.ByteTokens() : null;
     }
 
     /// <summary>The best way to a position.</summary>

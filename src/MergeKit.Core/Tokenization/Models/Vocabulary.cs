@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using MergeKit.Core.Tokenization.Json;
 
@@ -41,6 +42,10 @@ internal sealed class Vocabulary
 
     /// <summary>The token of an id, or null.</summary>
     public string? Token(int id) => _tokens.GetValueOrDefault(id);
+
+    /// <summary>The ids of the tokens that spell bytes, <c>&lt;0x00&gt;</c> to <c>&lt;0xFF&gt;</c>; -1 where one is missing.</summary>
+    public int[] ByteTokens() =>
+        [.. Enumerable.Range(0, 256).Select(value => Find("<0x" + value.ToString("X2", CultureInfo.InvariantCulture) + ">") ?? -1)];
 
     /// <summary>Reads a JSON object from tokens to ids.</summary>
     public static Vocabulary Read(JsonScope scope)

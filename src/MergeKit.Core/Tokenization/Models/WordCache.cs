@@ -2,14 +2,14 @@ using System.Runtime.InteropServices;
 
 namespace MergeKit.Core.Tokenization.Models;
 
-/// <summary>A bounded memory of words and their tokens. A slot keeps the word that was set last; entries never change, so
-/// threads may read and set at once without locks.</summary>
+/// <summary>A bounded memory of words and their tokens. A word has two slots: a new one takes
+/// the first, what was there moves to the second. Entries never change, so threads may read and set at once without locks.</summary>
 internal sealed class WordCache
 {
     /// <summary>Longer words are not kept, in UTF-16 units.</summary>
     public const int MaxWord = 32;
 
-    private const int Slots = 1 << 15;
+    private const int Slots = 1 << 16;
     private readonly Entry?[] _slots = new Entry?[Slots];
 
     private sealed class Entry(ulong hash, string word, int[] ids)
@@ -23,7 +23,12 @@ internal sealed class WordCache
     /// <summary>Appends the tokens of a word if they are known.</summary>
     public bool TryAppend(ReadOnlySpan<char> word, ulong hash, TokenList output)
     {
-        var entry = Volatile.Read(ref _slots[(int)(hash >> 49)]);
+        var slot = (int)(hash >> 48);
+        var entry = Volatile.Read(ref _slots[slot]);
+        if (entry is null)
+            return false;
+        if (entry.Hash != hash)
+            entry = Volatile.Read(ref _slots[slot ^ 1]);
         if (entry is null || entry.Hash != hash || !word.SequenceEqual(entry.Word))
             return false;
         if (entry.First >= 0)
@@ -34,8 +39,13 @@ internal sealed class WordCache
     }
 
     /// <summary>Keeps the tokens of a word.</summary>
-    public void Set(ReadOnlySpan<char> word, ulong hash, ReadOnlySpan<int> ids) =>
-        Volatile.Write(ref _slots[(int)(hash >> 49)], new Entry(hash, word.ToString(), ids.ToArray()));
+    public void Set(ReadOnlySpan<char> word, ulong hash, ReadOnlySpan<int> ids)
+    {
+        var slot = (int)(hash >> 48);
+        if (Volatile.Read(ref _slots[slot]) is { } older)
+            Volatile.Write(ref _slots[slot ^ 1], older);
+        Volatile.Write(ref _slots[slot], new Entry(hash, word.ToString(), ids.ToArray()));
+    }
 
     /// <summary>A 64-bit hash of a word; its top bits choose the slot.</summary>
     public static ulong Hash(ReadOnlySpan<char> word)

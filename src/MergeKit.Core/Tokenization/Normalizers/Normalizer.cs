@@ -41,14 +41,14 @@ internal sealed class LowercaseNormalizer : Normalizer
         ? input with { Text = input.Text.ToLowerInvariant() }
         : input.Map(static (output, rune) => Append(output, rune));
 
-    private static void Append(StringBuilder output, Rune rune)
+    // U+0130 is the one code point whose full lower case has two; the letters of Unicode 17 are not yet in the runtime's data.
+    private static void Append(StringBuilder output, Rune rune) => _ = rune.Value switch
     {
-        // U+0130 is the one code point whose full lower case has two.
-        if (rune.Value == 0x130)
-            output.Append("i\u0307");
-        else
-            output.Append(Rune.ToLowerInvariant(rune));
-    }
+        0x130 => output.Append("i\u0307"),
+        0xA7CE or 0xA7D2 or 0xA7D4 => output.Append((char)(rune.Value + 1)),
+        >= 0x16EA0 and <= 0x16EB8 => output.Append(new Rune(rune.Value + 0x1B)),
+        _ => output.Append(Rune.ToLowerInvariant(rune)),
+    };
 }
 
 /// <summary><c>Strip</c>: removes white space at the ends.</summary>

@@ -12,7 +12,8 @@ internal static class NormalizerReader
     /// <summary>The normalizer, or null where there is none.</summary>
     public static Normalizer? Read(JsonScope scope) => scope.IsMissing ? null : scope.Type switch
     {
-        "Sequence" => new SequenceNormalizer([.. scope.Get("normalizers").Items().Select(item => Read(item) ?? throw item.Fail("a normalizer"))]),
+        "Sequence" => new SequenceNormalizer([.. scope.Get("normalizers").Items().Select(item =>
+            Read(item) ?? throw item.Fail("a normalizer"))]),
         "NFC" => new FormNormalizer(compose: true, compatibility: false),
         "NFD" => new FormNormalizer(compose: false, compatibility: false),
         "NFKC" => new FormNormalizer(compose: true, compatibility: true),

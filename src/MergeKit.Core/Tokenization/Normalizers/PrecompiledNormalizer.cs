@@ -44,37 +44,66 @@ internal sealed class PrecompiledNormalizer : Normalizer
     /// <inheritdoc/>
     public override NormalizedText Apply(NormalizedText input)
     {
-        var output = new StringBuilder(input.Text.Length + 16);
-        var origin = 0;
+        var output = new AlignedText(input);
         for (var index = 0; index < input.Text.Length;)
         {
             var length = StringInfo.GetNextTextElementLength(input.Text, index);
             AppendCluster(output, input.Text.AsSpan(index, length));
             index += length;
-            if (index - length < input.Origin)
-                origin = output.Length;
         }
 
-        return new NormalizedText(output.ToString(), origin);
+        return output.ToText();
     }
 
-    private void AppendCluster(StringBuilder output, ReadOnlySpan<char> cluster)
+    private void AppendCluster(AlignedText output, ReadOnlySpan<char> cluster)
     {
         Span<byte> bytes = stackalloc byte[8];
         if (cluster.Length < 6 && System.Text.Encoding.UTF8.GetByteCount(cluster) < 6
             && Find(bytes[..System.Text.Encoding.UTF8.GetBytes(cluster, bytes)]) is { } whole)
         {
-            output.Append(whole);
+            output.Replace(Count(cluster), whole);
             return;
         }
 
         foreach (var rune in cluster.EnumerateRunes())
+            output.Replace(1, Find(bytes[..rune.EncodeToUtf8(bytes)]) ?? rune.ToString());
+    }
+
+    private static int Count(ReadOnlySpan<char> text)
+    {
+        var count = 0;
+        foreach (var _ in text.EnumerateRunes())
+            count++;
+        return count;
+    }
+
+    /// <summary>The output, and how far it stems from the first character. As in the library, a replacement's code points
+    /// align one by one with those replaced, and code points that vanish before any output leave no trace.</summary>
+    private sealed class AlignedText(NormalizedText input)
+    {
+        private readonly StringBuilder _text = new(input.Text.Length + 16);
+        private readonly int _originRunes = Count(input.Text.AsSpan(0, input.Origin));
+        private int _consumed;
+        private int _origin;
+
+        public void Replace(int runes, string replacement)
         {
-            if (Find(bytes[..rune.EncodeToUtf8(bytes)]) is { } part)
-                output.Append(part);
-            else
-                output.Append(rune);
+            var left = runes;
+            foreach (var rune in replacement.EnumerateRunes())
+            {
+                _text.Append(rune);
+                var source = left > 0 ? _consumed : Math.Max(0, _consumed - 1);
+                if (source < _originRunes)
+                    _origin = _text.Length;
+                if (left-- > 0)
+                    _consumed++;
+            }
+
+            if (_text.Length > 0)
+                _consumed += Math.Max(0, left);
         }
+
+        public NormalizedText ToText() => new(_text.ToString(), _origin);
     }
 
     /// <summary>The replacement under the shortest key that is a prefix of the text, or null.</summary>

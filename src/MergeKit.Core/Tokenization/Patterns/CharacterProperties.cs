@@ -21,7 +21,14 @@ internal static class CharacterProperties
     private static readonly Dictionary<string, string> LongNames = LongNameList.Split(", ")
         .Select(pair => pair.Split(' ')).ToDictionary(pair => pair[0], pair => pair[1], StringComparer.Ordinal);
 
-    /// <summary><c>\w</c>: word characters, and the superscript digits and fractions of Latin-1.</summary>
+    private static readonly string[] PosixNames = ["alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "print", "space",
+        "xdigit"];
+
+    /// <summary><c>\w</c> within brackets, and <c>[:word:]</c>: word characters.</summary>
+    public static CodePointSet BracketWord { get; } = new(CharacterClass.IsWord);
+
+    /// <summary><c>\w</c> outside brackets, and <c>\p{Word}</c>: word characters, and the superscript digits and fractions of
+    /// Latin-1.</summary>
     public static CodePointSet Word { get; } = new(rune => CharacterClass.IsWord(rune)
         || rune.Value is 0xB2 or 0xB3 or 0xB9 or (>= 0xBC and <= 0xBE));
 
@@ -34,7 +41,8 @@ internal static class CharacterProperties
     /// <summary><c>\h</c>: hexadecimal digits.</summary>
     public static CodePointSet HexDigit { get; } = new(rune => rune.IsAscii && char.IsAsciiHexDigit((char)rune.Value));
 
-    /// <summary>The set of a name as in <c>\p{name}</c>, or null where it is not known. Case, spaces, <c>-</c> and <c>_</c> do not count.</summary>
+    /// <summary>The set of a name as in <c>\p{name}</c>, or null where it is not known. Case, spaces, <c>-</c> and <c>_</c> do
+    /// not count.</summary>
     public static CodePointSet? Find(string name)
     {
         var key = Simplify(name);
@@ -55,10 +63,25 @@ internal static class CharacterProperties
             "space" or "whitespace" => Space,
             "blank" => new CodePointSet(rune => rune.Value == '\t' || Rune.GetUnicodeCategory(rune) == UnicodeCategory.SpaceSeparator),
             "cntrl" => Find("Cc"),
-            "punct" => new CodePointSet(rune => Rune.IsPunctuation(rune) || (rune.IsAscii && Rune.IsSymbol(rune))),
+            "punct" => Find("P"),
+            "lc" => new CodePointSet(rune => Rune.IsUpper(rune) || Rune.IsLower(rune)
+                || Rune.GetUnicodeCategory(rune) == UnicodeCategory.TitlecaseLetter),
+            "graph" => new CodePointSet(rune => !Rune.IsWhiteSpace(rune) && IsVisible(rune)),
+            "print" => new CodePointSet(rune => rune.Value is not (0x2028 or 0x2029) && IsVisible(rune)),
             _ => Script(key),
         };
     }
+
+    /// <summary>The set of a POSIX name as in <c>[:name:]</c>, or null where it is not known.</summary>
+    public static CodePointSet? FindPosix(string name) => Simplify(name) switch
+    {
+        "punct" => new CodePointSet(rune => Rune.IsPunctuation(rune) || Rune.IsSymbol(rune)),
+        "word" => BracketWord,
+        var key => PosixNames.Contains(key) ? Find(key) : null,
+    };
+
+    private static bool IsVisible(Rune rune) =>
+        Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.OtherNotAssigned);
 
     private static CodePointSet? Script(string key)
     {

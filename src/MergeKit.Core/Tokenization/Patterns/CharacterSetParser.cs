@@ -2,7 +2,8 @@ using System.Text;
 
 namespace MergeKit.Core.Tokenization.Patterns;
 
-/// <summary>Reads bracketed sets, with nested sets, <c>&amp;&amp;</c> and POSIX names, and the escapes that stand for one code point.</summary>
+/// <summary>Reads bracketed sets, with nested sets, <c>&amp;&amp;</c> and POSIX names, and the escapes that stand for one code
+/// point.</summary>
 internal sealed class CharacterSetParser(PatternScanner scanner)
 {
     private const int MaxDepth = 100;
@@ -41,7 +42,7 @@ internal sealed class CharacterSetParser(PatternScanner scanner)
         {
             'd' or 'D' => CharacterProperties.Digit,
             's' or 'S' => CharacterProperties.Space,
-            'w' or 'W' => CharacterProperties.Word,
+            'w' or 'W' => inBrackets ? CharacterProperties.BracketWord : CharacterProperties.Word,
             'h' or 'H' => CharacterProperties.HexDigit,
             _ => null,
         };
@@ -93,7 +94,7 @@ internal sealed class CharacterSetParser(PatternScanner scanner)
         var name = new StringBuilder();
         while (!scanner.Take(":]"))
             name.Append(scanner.Next());
-        var set = CharacterProperties.Find(name.ToString()) ?? throw scanner.Fail($"the unknown set '[:{name}:]'");
+        var set = CharacterProperties.FindPosix(name.ToString()) ?? throw scanner.Fail($"the unknown set '[:{name}:]'");
         return negated ? set.Negated() : set;
     }
 
@@ -127,7 +128,8 @@ internal sealed class CharacterSetParser(PatternScanner scanner)
                 return scanner.Take('}') ? wide : throw scanner.Fail("'\\x{' without '}'");
             case 'x': return scanner.Hex(2);
             default:
-                return rune.IsAscii && Rune.IsLetterOrDigit(rune) ? throw scanner.Fail($"the escape '\\{rune}', which is not supported") : rune;
+                return rune.IsAscii && Rune.IsLetterOrDigit(rune)
+                    ? throw scanner.Fail($"the escape '\\{rune}', which is not supported") : rune;
         }
     }
 }

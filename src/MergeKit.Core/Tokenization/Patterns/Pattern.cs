@@ -12,7 +12,8 @@ internal abstract class Pattern
     public MatchEnumerator Matches(ReadOnlySpan<char> text) => new(this, text);
 }
 
-/// <summary>Walks over matches. An empty match right behind the match before is passed over, as Oniguruma's binding does.</summary>
+/// <summary>Walks over matches. An empty match right behind the match before is passed over, as
+/// Oniguruma's binding does; an empty text has no matches.</summary>
 internal ref struct MatchEnumerator(Pattern pattern, ReadOnlySpan<char> text)
 {
     private readonly ReadOnlySpan<char> _text = text;
@@ -25,7 +26,7 @@ internal ref struct MatchEnumerator(Pattern pattern, ReadOnlySpan<char> text)
     /// <summary>Finds the next match.</summary>
     public bool MoveNext()
     {
-        while (_from <= _text.Length && pattern.Find(_text, _from, out var start, out var end))
+        while (_text.Length > 0 && _from <= _text.Length && pattern.Find(_text, _from, out var start, out var end))
         {
             if (start == end && end == _lastEnd)
             {

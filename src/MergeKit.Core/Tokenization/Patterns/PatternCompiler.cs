@@ -67,7 +67,8 @@ internal sealed class PatternCompiler
             case Look look:
                 var register = _registers++;
                 Add(new Instruction(Op.Store, register));
-                EmitInner(new Instruction(Op.Inner) { Kind = InnerKind.Behind, Flag = look.Negated, Width = PatternWidth.Of(look.Part) }, look.Part, register);
+                var width = PatternWidth.Of(look.Part);
+                EmitInner(new Instruction(Op.Inner) { Kind = InnerKind.Behind, Flag = look.Negated, Width = width }, look.Part, register);
                 break;
             default:
                 throw new FormatException($"an unknown part {node.GetType().Name}");

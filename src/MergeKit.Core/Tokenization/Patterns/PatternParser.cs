@@ -4,7 +4,8 @@ using System.Text;
 namespace MergeKit.Core.Tokenization.Patterns;
 
 /// <summary>Reads a regular expression in Oniguruma's Ruby syntax, the one of tokenizer files, over code points.</summary>
-/// <remarks>Left out, and named when met: conditionals, absence operators, subexpression calls, <c>\K</c>, <c>\X</c>, <c>\G</c>.</remarks>
+/// <remarks>Left out, and named when met: conditionals, absence operators, subexpression calls, <c>\K</c>, <c>\X</c>,
+/// <c>\G</c>. Ignoring case, one code point equals one (so s equals long s, but ss does not equal sharp s).</remarks>
 internal sealed class PatternParser
 {
     private const int MaxDepth = 100;

@@ -63,7 +63,8 @@ internal sealed class RobertaProcessor(SpecialToken sep, SpecialToken cls) : Pos
 internal readonly record struct TemplatePiece(SpecialToken? Special, int Text, int TypeId);
 
 /// <summary><c>TemplateProcessing</c>: texts and special tokens in the order and with the type ids of a template.</summary>
-internal sealed class TemplateProcessor(IReadOnlyList<TemplatePiece> single, IReadOnlyList<TemplatePiece> pair, string where) : PostProcessor
+internal sealed class TemplateProcessor(IReadOnlyList<TemplatePiece> single, IReadOnlyList<TemplatePiece> pair, string where)
+    : PostProcessor
 {
     /// <inheritdoc/>
     public override IReadOnlyList<Segment> Apply(IReadOnlyList<Segment> segments, bool addSpecial)

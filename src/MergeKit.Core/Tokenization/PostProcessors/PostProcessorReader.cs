@@ -10,7 +10,8 @@ internal static class PostProcessorReader
     /// <summary>The post-processor; without one, texts stay as they are.</summary>
     public static PostProcessor Read(JsonScope scope) => scope.IsMissing ? new OffsetsProcessor() : scope.Type switch
     {
-        "Sequence" => new SequenceProcessor([.. scope.Get("processors").Items().Select(item => item.IsMissing ? throw item.Fail("a post-processor") : Read(item))]),
+        "Sequence" => new SequenceProcessor([.. scope.Get("processors").Items().Select(item =>
+            item.IsMissing ? throw item.Fail("a post-processor") : Read(item))]),
         "ByteLevel" => new OffsetsProcessor(),
         "BertProcessing" => new BertProcessor(Token(scope.Get("sep")), Token(scope.Get("cls"))),
         "RobertaProcessing" => new RobertaProcessor(Token(scope.Get("sep")), Token(scope.Get("cls"))),
@@ -31,7 +32,8 @@ internal static class PostProcessorReader
         var table = scope.Get("special_tokens");
         var single = Pieces(scope.Get("single"), table, 1);
         var pair = scope.Get("pair");
-        return new TemplateProcessor(single, pair.IsMissing ? [new(null, 0, 0), new(null, 1, 1)] : Pieces(pair, table, 2), $"{scope.File}: {scope.Path}");
+        TemplatePiece[] both = pair.IsMissing ? [new(null, 0, 0), new(null, 1, 1)] : Pieces(pair, table, 2);
+        return new TemplateProcessor(single, both, $"{scope.File}: {scope.Path}");
     }
 
     private static TemplatePiece[] Pieces(JsonScope scope, JsonScope table, int texts) => [.. scope.Items().Select(item =>
@@ -41,7 +43,12 @@ internal static class PostProcessorReader
             throw item.Fail("a SpecialToken or a Sequence");
         if (!special.IsMissing)
             return new TemplatePiece(Special(special.Get("id"), table), 0, special.Get("type_id").Count(0));
-        var text = sequence.Get("id").RequireString() switch { "A" => 0, "B" when texts == 2 => 1, _ => throw sequence.Get("id").Fail(texts == 2 ? "'A' or 'B'" : "'A'") };
+        var text = sequence.Get("id").RequireString() switch
+        {
+            "A" => 0,
+            "B" when texts == 2 => 1,
+            _ => throw sequence.Get("id").Fail(texts == 2 ? "'A' or 'B'" : "'A'"),
+        };
         return new TemplatePiece(null, text, sequence.Get("type_id").Count(0));
     })];
 

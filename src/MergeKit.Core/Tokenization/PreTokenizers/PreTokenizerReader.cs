@@ -19,13 +19,16 @@ internal static class PreTokenizerReader
 
     private static IEnumerable<PreTokenizer> Steps(JsonScope scope) => scope.Type switch
     {
-        "Sequence" => scope.Get("pretokenizers").Items().SelectMany(item => item.IsMissing ? throw item.Fail("a pre-tokenizer") : Steps(item)),
+        "Sequence" => scope.Get("pretokenizers").Items().SelectMany(item =>
+            item.IsMissing ? throw item.Fail("a pre-tokenizer") : Steps(item)),
         "ByteLevel" => ByteLevel(scope),
         "Metaspace" => [Metaspace(scope)],
-        "Split" => [new SplitPreTokenizer(PatternReader.Read(scope.Get("pattern")), Behavior(scope.Get("behavior")), scope.Get("invert").Bool(false))],
+        "Split" => [new SplitPreTokenizer(PatternReader.Read(scope.Get("pattern")), Behavior(scope.Get("behavior")),
+            scope.Get("invert").Bool(false))],
         "Whitespace" => [new SplitPreTokenizer(Words(), SplitBehavior.Removed, invert: true)],
         "WhitespaceSplit" => [new SplitPreTokenizer(White, SplitBehavior.Removed)],
-        "BertPreTokenizer" => [new SplitPreTokenizer(White, SplitBehavior.Removed), new SplitPreTokenizer(Punctuation, SplitBehavior.Isolated)],
+        "BertPreTokenizer" =>
+            [new SplitPreTokenizer(White, SplitBehavior.Removed), new SplitPreTokenizer(Punctuation, SplitBehavior.Isolated)],
         "Punctuation" => [new SplitPreTokenizer(Punctuation, Behavior(scope.Get("behavior")))],
         "Digits" => [new SplitPreTokenizer(new RunePattern(CharacterClass.IsNumeric),
             scope.Get("individual_digits").Bool(false) ? SplitBehavior.Isolated : SplitBehavior.Contiguous)],
@@ -47,7 +50,7 @@ internal static class PreTokenizerReader
 
     private static MetaspacePreTokenizer Metaspace(JsonScope scope)
     {
-        var replacement = scope.Get("replacement").Rune(new Rune('\u2581'));
+        var replacement = scope.Get("replacement").RequireRune();
         return new MetaspacePreTokenizer(replacement, MetaspaceScheme(scope), scope.Get("split").Bool(true));
     }
 
@@ -56,7 +59,7 @@ internal static class PreTokenizerReader
     {
         var stated = scope.Get("prepend_scheme");
         if (!scope.Get("add_prefix_space").Bool(true))
-            return stated.OptionalString() is null or "never" or "first" ? PrependScheme.Never
+            return stated.OptionalString() is null or "never" ? PrependScheme.Never
                 : throw stated.Fail("'never', as add_prefix_space is false,");
         return stated.OptionalString() switch
         {

@@ -46,7 +46,8 @@ internal sealed class ScriptsPreTokenizer : PreTokenizer
         public ScriptTable(UnicodeData data)
         {
             var names = data.Scripts.Keys.Order(StringComparer.Ordinal).ToList();
-            var all = names.SelectMany((name, id) => data.Scripts[name].Ranges.Select(r => (r.First, r.Last, Id: id))).OrderBy(r => r.First).ToArray();
+            var all = names.SelectMany((name, id) => data.Scripts[name].Ranges.Select(r => (r.First, r.Last, Id: id)))
+                .OrderBy(r => r.First).ToArray();
             (_first, _ranges, _assigned) = ([.. all.Select(r => r.First)], [.. all.Select(r => (r.Last, r.Id))], data.AssignedIn9);
             _ids = (names.IndexOf("Han"), names.IndexOf("Common"));
             for (var i = 0; i < _ranges.Length; i++)

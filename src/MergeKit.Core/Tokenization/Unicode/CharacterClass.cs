@@ -33,7 +33,8 @@ internal static class CharacterClass
     public static bool IsLetter(Rune rune) => (Bit(rune) & Letters) != 0;
 
     /// <summary>General category N; with the digits that Unicode 17 added, as the library counts them for Digits.</summary>
-    public static bool IsNumeric(Rune rune) => (Bit(rune) & Numbers) != 0 || rune.Value is (>= 0x11DE0 and <= 0x11DE9) or (>= 0x16FF4 and <= 0x16FF6);
+    public static bool IsNumeric(Rune rune) => (Bit(rune) & Numbers) != 0
+        || rune.Value is (>= 0x11DE0 and <= 0x11DE9) or (>= 0x16FF4 and <= 0x16FF6);
 
     /// <summary>A word character: alphabetic, mark, decimal digit, connector punctuation (UTS 18 without join controls).</summary>
     public static bool IsWord(Rune rune) => (Bit(rune) & WordCategories) != 0 || IsAlphabeticSymbol(rune);
@@ -51,15 +52,16 @@ internal static class CharacterClass
     {
         if (rune.IsAscii)
             return rune.Value > ' ' && rune.Value != 0x7F && !Rune.IsLetterOrDigit(rune);
-        return rune.Value is 0x111C9 or 0x166D || ((Bit(rune) & Punctuations) != 0 && UnicodeData.Instance.AssignedIn8.Contains(rune.Value));
+        return rune.Value is 0x111C9 or 0x166D || ((Bit(rune) & Punctuations) != 0
+            && UnicodeData.Instance.AssignedIn8.Contains(rune.Value));
     }
 
     /// <summary>General category M in Unicode 9.</summary>
-    public static bool IsMark(Rune rune) => rune.Value >= 0x300
+    public static bool IsMark(Rune rune) => rune.Value is >= 0x300 and not 0x111C9
         && (((Bit(rune) & Marks) != 0 && UnicodeData.Instance.AssignedIn9.Contains(rune.Value)) || rune.Value is 0x1CF2 or 0x1CF3);
 
     /// <summary>General category Mn in Unicode 8.</summary>
-    public static bool IsNonspacingMark(Rune rune) => rune.Value >= 0x300
+    public static bool IsNonspacingMark(Rune rune) => rune.Value is >= 0x300 and not 0x111C9
         && ((Rune.GetUnicodeCategory(rune) == UnicodeCategory.NonSpacingMark && UnicodeData.Instance.AssignedIn8.Contains(rune.Value))
             || rune.Value is 0x1734 or 0x1171E);
 

@@ -17,7 +17,8 @@ internal sealed class UnicodeData
         AssignedIn8 = Ranges("assigned-8");
         AssignedIn9 = CodePointRanges.Union(AssignedIn8, Ranges("assigned-9"));
         AlphabeticMarks = Ranges("alphabetic-marks");
-        Scripts = sections["scripts"].ToDictionary(line => line.Item1, line => CodePointRanges.Parse(line.Item2), StringComparer.OrdinalIgnoreCase);
+        Scripts = sections["scripts"].ToDictionary(
+            line => line.Item1, line => CodePointRanges.Parse(line.Item2), StringComparer.OrdinalIgnoreCase);
         Canonical = Mappings("canonical");
         Compatibility = Mappings("compatibility");
         CompositionExclusions = Ranges("composition-exclusions");
