@@ -7,19 +7,20 @@ namespace MergeKit.Core.Reports;
 internal static class Html
 {
     private const string Style = """
-        :root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --line: #d0d7de; --page: #ffffff; --mark: #0b62c4; --good: #1a7f37; --bad: #b42318; }
-        @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa4af; --line: #3d444d; --page: #0d1117; --mark: #58a6ff; --good: #3fb950; --bad: #ff7b72; } }
+        :root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --line: #d0d7de; --page: #ffffff; --mark: #0b62c4; }
+        @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa4af; --line: #3d444d; --page: #0d1117; --mark: #58a6ff; } }
         body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 2rem auto; max-width: 75rem; padding: 0 1rem; }
         h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
         .scroll { overflow-x: auto; }
         table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
         th, td { border-bottom: 1px solid var(--line); padding: .35rem .7rem; text-align: left; white-space: nowrap; }
-        td.n { text-align: right; } small, .soft { color: var(--soft); }
+        tbody th { white-space: normal; overflow-wrap: anywhere; min-width: 8rem; max-width: 14rem; }
+        td { max-width: 18rem; } td.wide { white-space: normal; min-width: 10rem; } small, .soft { color: var(--soft); }
+        summary { font-size: 1.2rem; font-weight: bold; margin-top: 2.2rem; cursor: pointer; }
         .note { border-left: 3px solid var(--mark); padding-left: .8rem; }
         svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg .soft { fill: var(--soft); }
         svg .axis { stroke: var(--line); } svg .bar { stroke: var(--mark); stroke-width: 2; } svg .dot { fill: var(--mark); }
         svg .cell { fill: var(--mark); stroke: var(--page); } svg .frame { fill: none; stroke: var(--line); }
-        .good { color: var(--good); } .bad { color: var(--bad); }
         """;
 
     /// <summary>Text for element content and quoted attributes; control characters become spaces.</summary>
@@ -63,7 +64,7 @@ internal static class Html
         {
             html.Append("<tr>");
             foreach (var (index, cell) in row.Index())
-                html.Append(index == 0 ? "<th scope=\"row\">" : "<td>").Append(cell).Append(index == 0 ? "</th>" : "</td>");
+                html.Append(index == 0 ? "<th scope=\"row\">" : cell.Length > 30 && !cell.Contains('<') ? "<td class=\"wide\">" : "<td>").Append(cell).Append(index == 0 ? "</th>" : "</td>");
             html.Append("</tr>\n");
         }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using MergeKit.Core.Evaluation;
 
@@ -20,11 +21,12 @@ public static class HtmlReport
             Overview(html, result);
             Plots(html, result, report.OneTokenizer);
             Comparisons(html, result.Comparisons);
-            AllMetrics(html, result);
         }
 
         if (report.Layers.Count > 0)
             Layers(html, report.Layers);
+        if (report.Result is not null)
+            AllMetrics(html, report.Result);
         return Html.Page(report.Title, html.ToString());
     }
 
@@ -71,15 +73,16 @@ public static class HtmlReport
 
     private static void AllMetrics(StringBuilder html, EvaluationResult result)
     {
-        html.Append("<h2>All metrics</h2>\n");
+        html.Append("<details><summary>All metrics</summary>\n");
         Html.Table(
             html, "metrics",
             ["model", "data set", "metric", "value", "95 % interval", "interval by", "items"],
             result.Results.SelectMany(one => one.Measurements.Select(m => (IEnumerable<string>)
             [
                 Html.Escape(one.Model), Html.Escape(one.DataSet), Html.Escape(m.Metric), Numbers.Text(m.Value), Numbers.Text(m.Interval), Html.Escape(m.Method),
-                m.Count.ToString(),
+                m.Count.ToString(CultureInfo.InvariantCulture),
             ])));
+        html.Append("</details>\n");
     }
 
     private static void Layers(StringBuilder html, IReadOnlyList<LayerDelta> layers)

@@ -92,7 +92,17 @@ public sealed class EvaluatorTests
 
         Assert.Equal([1.0, 0.0, 1.0, 0.0], items.Select(item => item.Accuracy));
         Assert.Equal(1.0, items[1].AccuracyNorm);
-        Assert.Equal(7, model.Requests);
+        Assert.Equal(4, model.Requests);
+    }
+
+    [Fact]
+    public void A_long_context_is_fed_once_for_all_its_choices()
+    {
+        var model = Alphabet("m");
+        var question = new ChoiceQuestion("abcdefgh", ["i", "ij", "x", "abc"], [0], "");
+        var item = (ChoiceItem)Run(With(model), new ChoiceDataSet("d", "d.jsonl", [question]), Options).Items[0];
+        Assert.Equal(question.Choices.Select(choice => Sum(model, question.Context, choice)), item.LogLikelihoods, (x, y) => Math.Abs(x - y) < 1e-4);
+        Assert.Equal(0, model.Requests);
     }
 
     [Fact]

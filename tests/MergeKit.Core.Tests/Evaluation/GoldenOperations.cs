@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using MergeKit.Core.Diagnostics;
 
 namespace MergeKit.Core.Tests.Evaluation;
 
@@ -15,7 +16,22 @@ internal sealed record GoldenOperation(string Name, Func<JsonObject, object> Bod
 {
     private static readonly JsonSerializerOptions Options = new() { Converters = { new DoubleConverter() } };
 
-    public JsonNode? Run(JsonObject input) => JsonSerializer.SerializeToNode(Body(input), Options);
+    /// <summary>The output; of a failure of the library's own kind its cause, as <c>{"error": "snake_case_name"}</c>.</summary>
+    public JsonNode? Run(JsonObject input)
+    {
+        try
+        {
+            return JsonSerializer.SerializeToNode(Body(input), Options);
+        }
+        catch (MergeKitException failure) when (Cause(failure) is { } cause)
+        {
+            return new JsonObject { ["error"] = cause };
+        }
+    }
+
+    /// <summary>The value of the exception's property <c>Error</c>, an enumeration, in the suite's spelling.</summary>
+    public static string? Cause(MergeKitException failure) => failure.GetType().GetProperty("Error")?.GetValue(failure) is Enum cause
+        ? JsonNamingPolicy.SnakeCaseLower.ConvertName(cause.ToString()) : null;
 
     /// <summary>Infinite numbers as the suite writes them.</summary>
     private sealed class DoubleConverter : JsonConverter<double>

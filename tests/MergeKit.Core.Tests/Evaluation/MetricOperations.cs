@@ -127,9 +127,9 @@ internal sealed class MetricOperations : IGoldenOperations
                         first_scored_position = encoded.FirstScoredPosition,
                     };
                 }
-                catch (EvaluationException failure) when (failure.Error == EvaluationError.EmptyContinuation)
+                catch (EvaluationException failure)
                 {
-                    return new { error = "empty_continuation" };
+                    return new { error = GoldenOperation.Cause(failure) };
                 }
             }),
         };

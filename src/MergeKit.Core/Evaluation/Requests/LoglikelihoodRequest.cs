@@ -30,12 +30,15 @@ public sealed record LoglikelihoodRequest(int[] ContextTokens, int[] Continuatio
             : AfterPrefix(Prefix(encoder, prefixToken), continuationTokens, maxLength, continuation);
     }
 
-    /// <summary>The request for a model: context of at least one token, then the scored tokens.</summary>
-    public ScoreRequest ToScoreRequest()
-    {
-        var scored = Input.Length - FirstScoredPosition;
-        return new ScoreRequest(Input.AsMemory(0, FirstScoredPosition + 1), ContinuationTokens.AsMemory(ContinuationTokens.Length - scored));
-    }
+    /// <summary>What stands before the scored tokens; at least one token.</summary>
+    public ReadOnlySpan<int> ScoredContext => Input.AsSpan(0, FirstScoredPosition + 1);
+
+    /// <summary>The scored tokens: the continuation, or what of it the model holds.</summary>
+    public ReadOnlySpan<int> Scored => ContinuationTokens.AsSpan(ContinuationTokens.Length - (Input.Length - FirstScoredPosition));
+
+    /// <summary>The request for a model.</summary>
+    public ScoreRequest ToScoreRequest() =>
+        new(Input.AsMemory(0, FirstScoredPosition + 1), ContinuationTokens.AsMemory(ContinuationTokens.Length - Scored.Length));
 
     private static LoglikelihoodRequest AfterPrefix(int prefix, int[] continuation, int maxLength, string text) =>
         continuation.Length > 0 && continuation[0] == prefix

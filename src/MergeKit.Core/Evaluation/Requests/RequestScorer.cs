@@ -1,9 +1,11 @@
+using System.Runtime.InteropServices;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Models;
 
 namespace MergeKit.Core.Evaluation.Requests;
 
-/// <summary>Scores requests in batches. Requests that feed the same tokens and differ only in the last one, such as one-letter choices, share a forward pass.</summary>
+/// <summary>Scores requests in batches. Requests after one context, such as the choices of an item, share its forward pass where that saves work;
+/// one answers all choices of a single token.</summary>
 internal sealed class RequestScorer(EvaluatedModel model, string dataSet, EvaluationOptions options, CancellationToken cancellation)
 {
     /// <summary>The summed log-probability of each request, in their order. Errors: an id beyond the vocabulary, a NaN.</summary>
@@ -14,11 +16,11 @@ internal sealed class RequestScorer(EvaluatedModel model, string dataSet, Evalua
         var sums = new double[requests.Count];
         var alone = new List<int>();
         var done = 0;
-        foreach (var group in Enumerable.Range(0, requests.Count).GroupBy(i => requests[i], SameInput.Instance).Select(group => group.ToArray()))
+        foreach (var group in Enumerable.Range(0, requests.Count).GroupBy(i => requests[i], SameContext.Instance).Select(group => group.ToArray()))
         {
-            if (group.Length == 1)
+            if (!SharingSavesWork(requests, group))
             {
-                alone.Add(group[0]);
+                alone.AddRange(group);
                 continue;
             }
 
@@ -50,18 +52,29 @@ internal sealed class RequestScorer(EvaluatedModel model, string dataSet, Evalua
         return (double)logits[id] - largest - Math.Log(sum);
     }
 
+    private static bool SharingSavesWork(IReadOnlyList<LoglikelihoodRequest> requests, int[] group) =>
+        (group.Length - 1L) * requests[group[0]].ScoredContext.Length > group.Sum(i => (long)requests[i].Scored.Length - 1);
+
     private void Shared(IReadOnlyList<LoglikelihoodRequest> requests, int[] group, double[] sums)
     {
         cancellation.ThrowIfCancellationRequested();
-        var first = requests[group[0]];
+        var context = requests[group[0]].ScoredContext;
         using var session = model.Model.Open();
-        session.Append(first.Input.AsSpan(0, first.FirstScoredPosition + 1));
-        var rest = first.Input.AsSpan(first.FirstScoredPosition + 1);
-        var prefix = rest.IsEmpty ? 0 : session.Score(rest).Sum;
-        var logits = new float[model.Model.VocabularySize];
-        session.NextLogits(logits);
-        foreach (var i in group)
-            sums[i] = Checked(prefix + LogProbability(logits, requests[i].ContinuationTokens[^1]));
+        session.Append(context);
+        var single = group.Where(i => requests[i].Scored.Length == 1).ToArray();
+        if (single.Length > 0)
+        {
+            var logits = new float[model.Model.VocabularySize];
+            session.NextLogits(logits);
+            foreach (var i in single)
+                sums[i] = Checked(LogProbability(logits, requests[i].Scored[0]));
+        }
+
+        foreach (var i in group.Except(single))
+        {
+            session.Truncate(context.Length);
+            sums[i] = Checked(session.Score(requests[i].Scored).Sum);
+        }
     }
 
     private void CheckIds(LoglikelihoodRequest request)
@@ -76,17 +89,16 @@ internal sealed class RequestScorer(EvaluatedModel model, string dataSet, Evalua
 
     private void Report(int done, int total) => options.Progress?.Invoke(new EvaluationProgress(model.Name, dataSet, done, total));
 
-    private sealed class SameInput : IEqualityComparer<LoglikelihoodRequest>
+    private sealed class SameContext : IEqualityComparer<LoglikelihoodRequest>
     {
-        public static SameInput Instance { get; } = new();
+        public static SameContext Instance { get; } = new();
 
-        public bool Equals(LoglikelihoodRequest? x, LoglikelihoodRequest? y) =>
-            x!.FirstScoredPosition == y!.FirstScoredPosition && x.Input.AsSpan().SequenceEqual(y.Input);
+        public bool Equals(LoglikelihoodRequest? x, LoglikelihoodRequest? y) => x!.ScoredContext.SequenceEqual(y!.ScoredContext);
 
         public int GetHashCode(LoglikelihoodRequest request)
         {
             var hash = default(HashCode);
-            hash.AddBytes(System.Runtime.InteropServices.MemoryMarshal.AsBytes(request.Input.AsSpan()));
+            hash.AddBytes(MemoryMarshal.AsBytes(request.ScoredContext));
             return hash.ToHashCode();
         }
     }

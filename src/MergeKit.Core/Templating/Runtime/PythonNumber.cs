@@ -17,7 +17,7 @@ internal static class PythonNumber
         double number => number,
         long number => number,
         bool flag => flag ? 1 : 0,
-        BigInteger number => (double)number,
+        BigInteger number => Nearest(number),
         _ => throw new TemplateFault($"a number was expected, not '{Python.TypeName(value)}'"),
     };
 
@@ -124,6 +124,9 @@ internal static class PythonNumber
         return double.TryParse(text.Replace("_", "", StringComparison.Ordinal), Style, CultureInfo.InvariantCulture, out var value) ? value : null;
     }
 
+    /// <summary>The nearest double; the cast of <see cref="BigInteger"/> cuts off instead of rounding.</summary>
+    private static double Nearest(BigInteger value) => double.Parse(value.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+
     private static object? Small(string op, long x, long y)
     {
         try
@@ -153,7 +156,7 @@ internal static class PythonNumber
             case "*":
                 return Normal(x * y);
             case "**" when y.Sign < 0:
-                return Float(op, (double)x, (double)y);
+                return Float(op, Nearest(x), Nearest(y));
             case "**":
                 if (!x.IsZero && !x.IsOne && x != BigInteger.MinusOne && x.GetBitLength() * y > MaxBits)
                     throw new TemplateFault($"an integer of more than {MaxBits} bits");

@@ -10,6 +10,9 @@ internal sealed class PythonRegex
 {
     public static readonly TimeSpan Timeout = TimeSpan.FromSeconds(5);
 
+    /// <summary>What <c>\w</c> means: letters, numbers and the underscore, without combining marks.</summary>
+    public const string Word = @"\p{L}\p{N}_";
+
     private readonly Dictionary<string, int> _names = new(StringComparer.Ordinal);
 
     /// <summary>Compiles a pattern. Errors: <see cref="ArgumentException"/> for one that is not valid.</summary>
@@ -59,14 +62,14 @@ internal sealed class PythonRegex
         var rest = pattern.AsSpan(at);
         if (rest[0] == '\\' && rest.Length > 1)
         {
-            text.Append(rest[1] == 'Z' ? "\\z" : rest[..2]);
+            text.Append(rest[1] switch { 'Z' => "\\z", 'w' => $"[{Word}]", 'W' => $"[^{Word}]", _ => rest[..2] });
             return 2;
         }
 
         if (rest[0] == '[')
         {
             var end = ClassEnd(rest);
-            text.Append(rest[..1]).Append(rest[1..end].ToString().Replace("[", "\\[", StringComparison.Ordinal).Replace("\\\\[", "\\[", StringComparison.Ordinal));
+            Class(rest[..end], text);
             return end;
         }
 
@@ -88,6 +91,19 @@ internal sealed class PythonRegex
         else
             text.Append(rest[0]);
         return 1;
+    }
+
+    /// <summary>A class without its closing bracket: an opening bracket inside stands for itself.</summary>
+    private static void Class(ReadOnlySpan<char> members, StringBuilder text)
+    {
+        text.Append('[');
+        for (var i = 1; i < members.Length; i++)
+        {
+            if (members[i] == '\\' && i + 1 < members.Length)
+                text.Append(members[++i] == 'w' ? Word : members.Slice(i - 1, 2));
+            else
+                text.Append(members[i] == '[' ? "\\[" : members.Slice(i, 1));
+        }
     }
 
     /// <summary>The position of the bracket that closes a class; the last one if it is not closed.</summary>

@@ -7,9 +7,10 @@ namespace MergeKit.Core.Templating.Runtime;
 internal static class StringMethods
 {
     private static readonly Dictionary<string, Builtin> Methods = Builtin.Table(
-        ("upper", "", c => Self(c).ToUpperInvariant()),
-        ("lower casefold", "", c => Self(c).ToLowerInvariant()),
-        ("swapcase", "", c => string.Concat(Self(c).Select(ch => char.IsUpper(ch) ? char.ToLowerInvariant(ch) : char.ToUpperInvariant(ch)))),
+        ("upper", "", c => LetterCase.Upper(Self(c))),
+        ("lower", "", c => LetterCase.Lower(Self(c))),
+        ("casefold", "", c => LetterCase.Fold(Self(c))),
+        ("swapcase", "", c => SwapCase(Self(c))),
         ("title", "", c => Title(Self(c))),
         ("capitalize", "", c => Capitalize(Self(c))),
         ("strip", "chars?", c => PythonString.Strip(Self(c), c.OptionalText(0))),
@@ -50,8 +51,11 @@ internal static class StringMethods
 
     public static Builtin? Find(string name) => Methods.GetValueOrDefault(name);
 
-    public static string Capitalize(string text) =>
-        text.Length == 0 ? "" : text[..1].ToUpperInvariant() + text[1..].ToLowerInvariant();
+    public static string Capitalize(string text)
+    {
+        var first = PythonString.Offset(text, 1);
+        return text.Length == 0 ? "" : LetterCase.Title(text[..first]) + LetterCase.Lower(text)[LetterCase.Lower(text[..first]).Length..];
+    }
 
     public static string Replace(string text, string old, string with, long count)
     {
@@ -102,11 +106,25 @@ internal static class StringMethods
 
     private static string Title(string text)
     {
-        var (result, inside) = (new StringBuilder(text.Length), false);
-        foreach (var c in text)
+        var inside = false;
+        return EachCharacter(text, (at, character) =>
         {
-            result.Append(inside ? char.ToLowerInvariant(c) : char.ToUpperInvariant(c));
-            inside = char.IsLetter(c);
+            var mapped = inside ? LetterCase.LowerAt(text, at, character) : LetterCase.Title(character);
+            inside = char.IsLetter(character, 0);
+            return mapped;
+        });
+    }
+
+    private static string SwapCase(string text) =>
+        EachCharacter(text, (at, character) => char.IsUpper(character, 0) ? LetterCase.LowerAt(text, at, character) : LetterCase.Upper(character));
+
+    private static string EachCharacter(string text, Func<int, string, string> map)
+    {
+        var (result, at) = (new StringBuilder(text.Length), 0);
+        foreach (var character in PythonString.Characters(text))
+        {
+            result.Append(map(at, character));
+            at += character.Length;
         }
 
         return result.ToString();

@@ -8,8 +8,8 @@ namespace MergeKit.Core.Templating.Runtime;
 internal static class TextFilters
 {
     public static readonly Dictionary<string, Builtin> Table = Builtin.Table(
-        ("upper", "", c => c.SelfText.ToUpperInvariant()),
-        ("lower", "", c => c.SelfText.ToLowerInvariant()),
+        ("upper", "", c => LetterCase.Upper(c.SelfText)),
+        ("lower", "", c => LetterCase.Lower(c.SelfText)),
         ("capitalize", "", c => StringMethods.Capitalize(c.SelfText)),
         ("title", "", c => Title(c.SelfText)),
         ("trim", "chars?", c => PythonString.Strip(c.SelfText, c.OptionalText(0))),
@@ -20,7 +20,7 @@ internal static class TextFilters
         ("indent", "width? first? blank?", Indent),
         ("center", "width?", c => new BoundBuiltin(StringMethods.Find("center")!, c.SelfText).Call(c.Run, new Arguments([c.Value(0, 80L)], Arguments.NoNames))),
         ("truncate", "length? killwords? end? leeway?", Truncate),
-        ("wordcount", "", c => (long)Regex.Count(c.SelfText, @"\w+")),
+        ("wordcount", "", c => (long)Regex.Count(c.SelfText, $"[{PythonRegex.Word}]+")),
         ("wordwrap", "width? break_long_words? wrapstring? break_on_hyphens?", c => WordWrap.Wrap(c.SelfText, c.Size(0, 79), c.Flag(1, true), c.OptionalText(2) ?? "\n", c.Flag(3, true))),
         ("format", "*", c => PythonFormat.Percent(c.SelfText, c.Arguments.Named.Count > 0 ? Named(c) : new PythonTuple(c.Arguments.Positional))),
         ("urlencode", "", UrlEncode),
@@ -35,16 +35,24 @@ internal static class TextFilters
     private static string Escape(string text) => text.Replace("&", "&amp;", StringComparison.Ordinal).Replace(">", "&gt;", StringComparison.Ordinal)
         .Replace("<", "&lt;", StringComparison.Ordinal).Replace("'", "&#39;", StringComparison.Ordinal).Replace("\"", "&#34;", StringComparison.Ordinal);
 
+    /// <summary>Jinja2's own title case: words begin after white space, hyphens and opening brackets.</summary>
     private static string Title(string text)
     {
-        var (result, start) = (new StringBuilder(text.Length), true);
-        foreach (var c in text)
+        var (result, word) = (new StringBuilder(text.Length), new StringBuilder());
+        foreach (var character in PythonString.Characters(text).Append(" "))
         {
-            result.Append(start ? char.ToUpperInvariant(c) : char.ToLowerInvariant(c));
-            start = PythonString.IsSpace(c) || c is '-' or '(' or '[' or '{' or '<';
+            if (!PythonString.IsSpace(character[0]) && character is not ("-" or "(" or "[" or "{" or "<"))
+            {
+                word.Append(character);
+                continue;
+            }
+
+            var (whole, first) = (word.ToString(), PythonString.Offset(word.ToString(), 1));
+            result.Append(LetterCase.Upper(whole[..first])).Append(LetterCase.Lower(whole[first..])).Append(character);
+            word.Clear();
         }
 
-        return result.ToString();
+        return result.ToString(0, result.Length - 1);
     }
 
     private static string StripTags(string text)
