@@ -7,6 +7,7 @@ internal sealed class Decoder
 {
     private const int MaxLayers = 4096;
     private const long MaxWidth = 1 << 28;
+    private const long DynamicReach = 16;
 
     /// <summary>Reads the common keys.</summary>
     /// <param name="config">The configuration.</param>
@@ -149,12 +150,13 @@ internal sealed class Decoder
         };
     }
 
-    /// <summary>The configured length; YaRN's factor times the trained length where that is more; no bound where the base grows with the sequence.</summary>
+    /// <summary>The configured length; YaRN's factor times the trained length where that is more; sixteen times it where the base grows
+    /// with the sequence, which has no length of its own.</summary>
     private int Length(List<LayerSpec> layers)
     {
         var ropes = layers.Select(layer => layer.Attention.Rope).OfType<RopeSpec>().ToList();
         if (ropes.Any(rope => rope.Scaling == RopeScaling.DynamicNtk))
-            return int.MaxValue;
+            return (int)Math.Min(int.MaxValue, DynamicReach * MaxPositions);
         var stretched = ropes.Where(rope => rope.Scaling == RopeScaling.Yarn).Select(rope => (long)(rope.OriginalLength * rope.Factor)).DefaultIfEmpty(0).Max();
         return (int)Math.Min(int.MaxValue, Math.Max(MaxPositions, stretched));
     }

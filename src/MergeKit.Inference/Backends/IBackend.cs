@@ -31,6 +31,9 @@ public interface IKvCache : IDisposable
 
     /// <summary>Forgets the positions from <paramref name="length"/> on.</summary>
     void Truncate(int length);
+
+    /// <summary>A copy of what is held, with room for more positions.</summary>
+    IKvCache Fork(int room);
 }
 
 /// <summary>The operations of a forward pass, at the grain that kernels fuse. One caller at a time.</summary>

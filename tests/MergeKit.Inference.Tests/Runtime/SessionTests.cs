@@ -99,6 +99,20 @@ public class SessionTests
     }
 
     [Fact]
+    public void Continuations_of_a_shared_context_score_as_if_alone()
+    {
+        using var model = Open();
+        var requests = Enumerable.Range(0, 12).Select(i => new ScoreRequest(i == 7 ? Ids(20, 9) : Ids(70), Ids(i % 4 + 1, i + 2))).ToList();
+        var scores = model.Score(requests);
+        for (var i = 0; i < requests.Count; i++)
+        {
+            var alone = model.Score([requests[i]])[0];
+            Close.Equal(alone.LogProbs, scores[i].LogProbs, 1e-5, $"request {i}");
+            Assert.Equal(alone.IsArgMax, scores[i].IsArgMax);
+        }
+    }
+
+    [Fact]
     public void Threads_and_concurrent_callers_change_nothing()
     {
         using var one = Open(1);

@@ -14,6 +14,8 @@ internal static class Bert
 
     private static NetworkSpec Describe(ConfigReader config)
     {
+        config.Understand(
+            "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type");
         var encoder = new Encoder(config, "bert.", defaultPositions: 512, defaultTypes: 2);
         return encoder.Network(new HeadSpec
         {

@@ -14,6 +14,8 @@ internal static class Phi3
     private static NetworkSpec Describe(ConfigReader config)
     {
         config.Only("attention_bias", "false");
+        config.Only("interpolate_factor", "1");
+        config.Only("full_attn_mod", "1");
         config.Understand("original_max_position_embeddings");
         var d = new Decoder(config, epsilon: 1e-5, maxPositions: 4096);
         var (intermediate, activation) = (config.Int("intermediate_size"), config.Activation("hidden_act", "silu"));

@@ -12,6 +12,7 @@ internal static class SmolLm3
 
     private static NetworkSpec Describe(ConfigReader config)
     {
+        config.Understand("max_window_layers");
         var d = new Decoder(config, kvHeads: 4, maxPositions: 32768);
         var (attentionBias, mlpBias) = (config.Flag("attention_bias", false), config.Flag("mlp_bias", false));
         var (intermediate, activation) = (config.Int("intermediate_size"), config.Activation("hidden_act", "silu"));

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using MergeKit.Core.Numerics;
 
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
@@ -6,6 +7,8 @@ namespace MergeKit.Inference.Backends.Cpu.Kernels;
 internal static unsafe class TransposedProduct
 {
     private const int MaxPanelFloats = 1 << 20;
+    private const int FewTokens = 8;
+    private const int ColumnBlock = 256;
 
     /// <summary>y[t, o] = sum_i x[t, i] W[i, o] + beta y[t, o].</summary>
     /// <param name="x">[tokens, inputs], row-major.</param>
@@ -18,6 +21,12 @@ internal static unsafe class TransposedProduct
     public static void Multiply(ReadOnlySpan<float> x, int tokens, WeightMatrix w, Span<float> y, int yStride, WorkerPool pool, float beta = 0)
     {
         var (inputs, outputs) = (w.Rows, w.Columns);
+        if (tokens <= FewTokens)
+        {
+            MultiplyFew(x, tokens, w, y, yStride, pool, beta);
+            return;
+        }
+
         var width = Math.Clamp(MaxPanelFloats / inputs, 16, outputs < 16 ? 16 : outputs);
         var panel = new float[(long)Math.Min(width, outputs) * inputs];
         fixed (float* scratch = panel)
@@ -29,6 +38,39 @@ internal static unsafe class TransposedProduct
                 var transposed = new WeightMatrix((nint)scratch, DType.F32, count, inputs, inputs);
                 MatrixProduct.Multiply(x, tokens, transposed, y[start..], yStride, pool, beta);
             }
+        }
+    }
+
+    /// <summary>Row by row of the weights: y[t] += x[t, i] W[i].</summary>
+    private static void MultiplyFew(ReadOnlySpan<float> x, int tokens, WeightMatrix w, Span<float> y, int yStride, WorkerPool pool, float beta)
+    {
+        fixed (float* inputs = x, outputs = y)
+        {
+            var (xs, ys, size) = ((nint)inputs, (nint)outputs, w.Type.Size());
+            pool.For((w.Columns + ColumnBlock - 1) / ColumnBlock, (block, _) =>
+            {
+                var (start, count) = (block * ColumnBlock, Math.Min(ColumnBlock, w.Columns - block * ColumnBlock));
+                Span<float> line = stackalloc float[ColumnBlock];
+                line = line[..count];
+                for (var token = 0; token < tokens; token++)
+                {
+                    var row = new Span<float>((float*)ys + (long)token * yStride + start, count);
+                    if (beta == 0)
+                        row.Clear();
+                    else
+                        TensorPrimitives.Multiply(row, beta, row);
+                }
+
+                for (var i = 0; i < w.Rows; i++)
+                {
+                    Widening.ToSingle(w.Data + (nint)((i * w.RowStrideElements + start) * size), w.Type, line);
+                    for (var token = 0; token < tokens; token++)
+                    {
+                        var row = new Span<float>((float*)ys + (long)token * yStride + start, count);
+                        TensorPrimitives.MultiplyAdd(line, ((float*)xs)[(long)token * w.Rows + i], row, row);
+                    }
+                }
+            });
         }
     }
 
