@@ -17,7 +17,8 @@ internal sealed class Decoder
     /// <param name="headDim">Width of a head where none is given; hidden / heads by default.</param>
     /// <param name="maxPositions">Length where none is given.</param>
     public Decoder(
-        ConfigReader config, string epsilonKey = "rms_norm_eps", double epsilon = 1e-6, int? kvHeads = null, int? headDim = null, int maxPositions = 2048)
+        ConfigReader config, string epsilonKey = "rms_norm_eps", double epsilon = 1e-6, int? kvHeads = null, int? headDim = null,
+        int maxPositions = 2048)
     {
         Config = config;
         Hidden = config.Int("hidden_size");
@@ -92,6 +93,9 @@ internal sealed class Decoder
         Output = new LinearSpec(prefix + output, TensorRole.AttentionOutput, Hidden, Heads * HeadDim, outBias),
     };
 
+    /// <summary>One matrix to queries, keys and values.</summary>
+    public LinearSpec Fused(string name, int kvHeads, bool bias) => new(name, TensorRole.AttentionQkv, (Heads + 2 * kvHeads) * HeadDim, Hidden, bias);
+
     /// <summary>Gated MLP with gate_proj, up_proj and down_proj.</summary>
     public MlpSpec Gated(string prefix, int intermediate, Activation activation, bool bias = false) => new()
     {
@@ -157,7 +161,8 @@ internal sealed class Decoder
         var ropes = layers.Select(layer => layer.Attention.Rope).OfType<RopeSpec>().ToList();
         if (ropes.Any(rope => rope.Scaling == RopeScaling.DynamicNtk))
             return (int)Math.Min(int.MaxValue, DynamicReach * MaxPositions);
-        var stretched = ropes.Where(rope => rope.Scaling == RopeScaling.Yarn).Select(rope => (long)(rope.OriginalLength * rope.Factor)).DefaultIfEmpty(0).Max();
+        var yarn = ropes.Where(rope => rope.Scaling == RopeScaling.Yarn);
+        var stretched = yarn.Select(rope => (long)(rope.OriginalLength * rope.Factor)).DefaultIfEmpty(0).Max();
         return (int)Math.Min(int.MaxValue, Math.Max(MaxPositions, stretched));
     }
 }

@@ -26,7 +26,8 @@ internal sealed class ExpertFacts(Decoder decoder, int intermediate, Activation 
             string.Create(CultureInfo.InvariantCulture, $"{prefix}experts.{expert}."), names))],
         Packed = new PackedExpertsSpec
         {
-            GateUp = new TensorSpec((alias ?? prefix) + "experts.gate_up_proj", TensorRole.ExpertGateUp, [_routing.Experts, 2L * intermediate, decoder.Hidden]),
+            GateUp = new TensorSpec(
+                (alias ?? prefix) + "experts.gate_up_proj", TensorRole.ExpertGateUp, [_routing.Experts, 2L * intermediate, decoder.Hidden]),
             Down = new TensorSpec((alias ?? prefix) + "experts.down_proj", TensorRole.ExpertDown, [_routing.Experts, decoder.Hidden, intermediate]),
         },
     };

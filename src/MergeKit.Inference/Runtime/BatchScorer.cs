@@ -118,13 +118,17 @@ internal sealed class BatchScorer(string name, Engine engine)
                 caches.Add(cacheOf(i));
             var sequences = Enumerable.Range(0, count).Select(sequenceOf).ToList();
             var batch = ForwardBatch.Continue([.. caches.Select((cache, i) => (cache, sequences[i].Ids))]);
-            int[] rows = [.. sequences.SelectMany((sequence, i) => Enumerable.Range(batch.Sequences[i].Start + sequence.Row, sequence.Targets.Length))];
+            int[] rows = [.. sequences.SelectMany((sequence, i) =>
+                Enumerable.Range(batch.Sequences[i].Start + sequence.Row, sequence.Targets.Length))];
             int[] targets = [.. sequences.SelectMany(sequence => sequence.Targets.ToArray())];
             var (logProbs, isArgMax) = (new float[rows.Length], new bool[rows.Length]);
             using (engine.Enter())
                 engine.Backend.Score(engine.Weights.Head, engine.Transformer.Forward(batch), rows, targets, logProbs, isArgMax);
             for (int i = 0, place = 0; i < count; place += sequences[i++].Targets.Length)
-                take(i, new TokenScores(logProbs.AsSpan(place, sequences[i].Targets.Length).ToArray(), isArgMax.AsSpan(place, sequences[i].Targets.Length).ToArray()));
+            {
+                var end = place + sequences[i].Targets.Length;
+                take(i, new TokenScores(logProbs[place..end], isArgMax[place..end]));
+            }
         }
         finally
         {

@@ -46,9 +46,11 @@ internal sealed class TensorLookup
 
         _used.Add(stored);
         if (!tensor.Shape.SequenceEqual(shape))
-            Problems.Add(Problem.Error($"{_source.Name}: tensor '{stored}' has the shape {TensorInfo.Text(tensor.Shape)}; the configuration implies {TensorInfo.Text(shape)}"));
+            Problems.Add(Problem.Error(
+                $"{_source.Name}: tensor '{stored}' has the shape {TensorInfo.Text(tensor.Shape)}; the configuration implies {TensorInfo.Text(shape)}"));
         else if (!tensor.Type.IsFloat())
-            Problems.Add(Problem.Error($"{_source.Name}: tensor '{stored}' has the type {tensor.Type.SafetensorsName()}; a floating-point type is wanted"));
+            Problems.Add(Problem.Error(
+                $"{_source.Name}: tensor '{stored}' has the type {tensor.Type.SafetensorsName()}; a floating-point type is wanted"));
         else
             return tensor;
         return new WeightTensor(0, DType.F32, shape);

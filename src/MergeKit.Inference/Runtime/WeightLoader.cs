@@ -95,7 +95,8 @@ internal sealed class WeightLoader
             _lookup.Accept(copy);
         var transform = spec.Transform is { } dense ? Matrix(dense) : null;
         if (!spec.Tied && spec.TiedTo is { } embedding && !_lookup.Has(name))
-            _lookup.Problems.Add(Problem.Error($"the configuration does not tie the embeddings (tie_word_embeddings), so '{embedding}' cannot stand in for '{name}'"));
+            _lookup.Problems.Add(Problem.Error(
+                $"the configuration does not tie the embeddings (tie_word_embeddings), so '{embedding}' cannot stand in for '{name}'"));
         if (!spec.Tied || spec.TiedTo is null)
             return new HeadWeights(spec, Matrix(spec.Output), transform, Norm(spec.TransformNorm));
         _lookup.Accept(name);

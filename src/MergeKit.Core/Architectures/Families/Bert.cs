@@ -22,7 +22,7 @@ internal static class Bert
             Transform = new LinearSpec("cls.predictions.transform.dense", TensorRole.HeadTransform, encoder.Hidden, encoder.Hidden, HasBias: true),
             TransformActivation = encoder.Activation,
             TransformNorm = encoder.Norm("cls.predictions.transform.LayerNorm"),
-            Output = new LinearSpec("cls.predictions.decoder", TensorRole.Head, encoder.Vocabulary, encoder.Hidden, HasBias: true) { BiasName = "cls.predictions.bias" },
+            Output = encoder.Decoder("cls.predictions.decoder", "cls.predictions.bias"),
             BiasCopy = "cls.predictions.decoder.bias",
             TiedTo = "bert.embeddings.word_embeddings.weight",
             Tied = config.Flag("tie_word_embeddings", true),

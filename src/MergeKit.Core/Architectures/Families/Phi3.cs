@@ -29,7 +29,7 @@ internal static class Phi3
             {
                 Window = window,
                 Layout = QkvLayout.Concatenated,
-                Qkv = [new LinearSpec(prefix + "self_attn.qkv_proj", TensorRole.AttentionQkv, (d.Heads + 2 * d.KvHeads) * d.HeadDim, d.Hidden)],
+                Qkv = [d.Fused(prefix + "self_attn.qkv_proj", d.KvHeads, false)],
             },
             MlpNorm = d.Rms(prefix + "post_attention_layernorm"),
             Mlp = new MlpSpec

@@ -35,13 +35,17 @@ internal static class Qwen2Moe
     }
 
     /// <summary>The routing keys of both Qwen mixtures.</summary>
-    public static ExpertFacts Experts(Decoder d, Activation activation, int count) => new(d, d.Config.Int("moe_intermediate_size"), activation, new RoutingSpec
+    public static ExpertFacts Experts(Decoder d, Activation activation, int count)
     {
-        Experts = count,
-        TopK = d.Config.Int("num_experts_per_tok"),
-        Scoring = RouterScoring.Softmax,
-        Normalise = d.Config.Flag("norm_topk_prob", false),
-    });
+        var routing = new RoutingSpec
+        {
+            Experts = count,
+            TopK = d.Config.Int("num_experts_per_tok"),
+            Scoring = RouterScoring.Softmax,
+            Normalise = d.Config.Flag("norm_topk_prob", false),
+        };
+        return new ExpertFacts(d, d.Config.Int("moe_intermediate_size"), activation, routing);
+    }
 
     /// <summary>Layers in <c>mlp_only_layers</c>, and those off the <c>decoder_sparse_step</c>, are dense.</summary>
     public static Func<int, bool> SparseLayers(ConfigReader config)
