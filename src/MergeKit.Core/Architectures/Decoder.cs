@@ -31,8 +31,7 @@ internal sealed class Decoder
         Epsilon = config.Number(epsilonKey, epsilon);
         if (Heads % KvHeads != 0)
             throw config.Wrong("num_key_value_heads", $"a divisor of num_attention_heads ({Heads}) is wanted");
-        if ((long)Heads * HeadDim > MaxWidth)
-            throw config.Wrong("head_dim", $"heads x head_dim of at most {MaxWidth} is supported");
+        CheckWidth("head_dim", Heads, HeadDim);
     }
 
     public ConfigReader Config { get; }
@@ -52,6 +51,13 @@ internal sealed class Decoder
     public int MaxPositions { get; }
 
     public double Epsilon { get; }
+
+    /// <summary>Fails where a product of two sizes is beyond any matrix that can be addressed.</summary>
+    public void CheckWidth(string key, long count, long size)
+    {
+        if (count * size > MaxWidth)
+            throw Config.Wrong(key, $"{count} x {size} is too wide: at most {MaxWidth} is supported");
+    }
 
     /// <summary>The number of layers, in bounds.</summary>
     public static int ReadLayerCount(ConfigReader config, string key)

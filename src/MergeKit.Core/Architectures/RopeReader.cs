@@ -7,6 +7,7 @@ namespace MergeKit.Core.Architectures;
 /// or <c>rope_parameters</c> (flat, or one object per layer type).</summary>
 internal sealed class RopeReader
 {
+    private const int MaxDim = 1 << 16;
     private static readonly string[] CommonKeys = ["type", "rope_type", "rope_theta", "partial_rotary_factor"];
     private readonly ConfigReader _config;
     private readonly JsonObject? _scaling;
@@ -55,7 +56,7 @@ internal sealed class RopeReader
         theta = Number("rope_theta") ?? theta;
         partial = Number("partial_rotary_factor") ?? partial;
         var dim = (int)(headDim * partial);
-        if (theta <= 1 || partial is <= 0 or > 1 || dim < 2 || dim % 2 != 0)
+        if (theta <= 1 || partial is <= 0 or > 1 || dim is < 2 or > MaxDim || dim % 2 != 0)
             throw new InputException($"{_config.File}: a rotary embedding of {dim} of {headDim} elements with base {theta} is not possible");
         var plain = new RopeSpec { Dim = dim, Theta = theta, OriginalLength = _maxPositions };
         var type = Text("rope_type") ?? Text("type") ?? "default";

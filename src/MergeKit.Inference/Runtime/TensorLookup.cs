@@ -56,13 +56,14 @@ internal sealed class TensorLookup
         return new WeightTensor(0, DType.F32, shape);
     }
 
-    /// <summary>A small tensor widened to float32; zeros where a problem was noted.</summary>
+    /// <summary>A small tensor widened to float32; empty where a problem was noted.</summary>
     public float[] Read(string name, params IReadOnlyList<long> shape)
     {
         var tensor = Find(name, shape);
+        if (tensor.Data == 0)
+            return [];
         var values = new float[shape.Aggregate(1L, (product, extent) => product * extent)];
-        if (tensor.Data != 0)
-            Widening.ToSingle(tensor.Data, tensor.Type, values);
+        Widening.ToSingle(tensor.Data, tensor.Type, values);
         return values;
     }
 

@@ -86,7 +86,7 @@ internal sealed class WeightLoader
             _backend.LoadMatrix([down.At(expert)], packed.StoredTransposed, Part(downBias, expert, _network.HiddenSize)), spec.Intermediate))];
     }
 
-    private static float[]? Part(float[]? values, int index, int size) => values?.AsSpan(index * size, size).ToArray();
+    private static float[]? Part(float[]? values, int index, int size) => values is { Length: > 0 } ? values.AsSpan(index * size, size).ToArray() : null;
 
     private HeadWeights Head(HeadSpec spec)
     {
