@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Models;
@@ -23,57 +22,57 @@ internal static unsafe class EngineBenchmark
     public static int Run(string[] args)
     {
         var threads = Number(args, "threads=", Environment.ProcessorCount);
-        var repeat = Number(args, "repeat=", 3);
-        var sgemm = OpenBlas.IsInstalled ? Sgemm(threads) : double.NaN;
-        Console.WriteLine($"OpenBLAS sgemm 2048 x 4096 x 4096, {threads} threads: {sgemm:F0} GF/s");
+        var repeat = Number(args, "repeat=", 5);
+        if (!OpenBlas.IsInstalled)
+        {
+            Console.WriteLine("libopenblas.so.0 is not installed (Debian: apt-get install libopenblas0-pthread): no yardstick");
+            return 1;
+        }
+
+        OpenBlas.SetThreads(threads);
+        Console.WriteLine($"{threads} threads; each turn of ours has a turn of the yardstick beside it, ratios are medians of {repeat} turns");
         foreach (var type in new[] { DType.F32, DType.BF16 })
         {
             using var weights = new BlockWeights(ModelConfig.Parse("config.json", Config), type);
             using var model = LanguageModel.FromSource("smol", ModelConfig.Parse("config.json", Config), weights, threads);
-            Prompt(model, weights, type, repeat, sgemm);
-            Decode(model, weights, type, threads);
+            Prompt(model, weights, type, repeat);
+            Decode(model, weights, type, threads, repeat);
         }
 
         return 0;
     }
 
-    private static void Prompt(LanguageModel model, BlockWeights weights, DType type, int repeat, double sgemm)
-    {
-        var ids = Enumerable.Range(0, Tokens).Select(i => i * 7919 % 49152).ToArray();
-        var request = new ScoreRequest(ids.AsMemory(0, 1), ids.AsMemory(1));
-        model.Score([request with { Continuation = ids.AsMemory(1, 64) }]);
-        var seconds = EngineKernelBenchmark.Fastest(repeat, () => model.Score([request]));
-        var rate = 2e-9 * weights.Parameters * Tokens / seconds;
-        Console.WriteLine($"prompt {type}: {Tokens} tokens in {seconds:F2} s, {Tokens / seconds:F0} tokens/s, {rate:F0} GF/s; ratio to sgemm {rate / sgemm:F2} (wanted 0.60)");
-    }
-
-    private static void Decode(LanguageModel model, BlockWeights weights, DType type, int threads)
-    {
-        using var session = model.Open();
-        var logits = new float[model.VocabularySize];
-        session.Append([1, 2, 3, 4]);
-        var best = double.MaxValue;
-        for (var i = 0; i < DecodeTokens; i++)
-        {
-            var start = Stopwatch.GetTimestamp();
-            session.Append([i]);
-            session.NextLogits(logits);
-            best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalSeconds);
-        }
-
-        using var pool = new WorkerPool(threads);
-        var read = EngineKernelBenchmark.Fastest(5, () => weights.ReadAll(pool));
-        Console.WriteLine($"decode {type}: {best * 1e3:F2} ms a token, {weights.Bytes / best / 1e9:F1} GB/s; plain read {weights.Bytes / read / 1e9:F1} GB/s; ratio {read / best:F2} (wanted 0.80 for BF16)");
-    }
-
-    private static double Sgemm(int threads)
+    private static void Prompt(LanguageModel model, BlockWeights weights, DType type, int repeat)
     {
         const int m = 2048, n = 4096, k = 4096;
         using var x = new Block(4L * m * k);
         using var w = new Block(4L * n * k);
         using var y = new Block(4L * m * n);
-        OpenBlas.SetThreads(threads);
-        return 2e-9 * m * n * k / EngineKernelBenchmark.Fastest(3, () => OpenBlas.MultiplyTransposed((float*)x.Address, (float*)w.Address, (float*)y.Address, m, n, k));
+        var ids = Enumerable.Range(0, Tokens).Select(i => i * 7919 % 49152).ToArray();
+        var request = new ScoreRequest(ids.AsMemory(0, 1), ids.AsMemory(1));
+        model.Score([request with { Continuation = ids.AsMemory(1, 64) }]);
+        var turns = new Turns(
+            repeat, () => model.Score([request]), () => OpenBlas.MultiplyTransposed((float*)x.Address, (float*)w.Address, (float*)y.Address, m, n, k));
+        var (work, sgemm) = (2e-9 * weights.Parameters * Tokens, 2e-9 * m * n * k);
+        Console.WriteLine($"prompt {type}: {Tokens / turns.Fastest(0):F0} tokens/s, {work / turns.Fastest(0):F0} GF/s (2 x parameters x tokens); "
+            + $"sgemm {m} x {n} x {k} {sgemm / turns.Fastest(1):F0} GF/s; ratio {turns.Ratio(0, 1) * work / sgemm:F2} (0.60 is wanted)");
+    }
+
+    private static void Decode(LanguageModel model, BlockWeights weights, DType type, int threads, int repeat)
+    {
+        using var session = model.Open();
+        var logits = new float[model.VocabularySize];
+        session.Append([1, 2, 3, 4]);
+        using var pool = new WorkerPool(threads);
+        var turns = new Turns(DecodeTokens * repeat / 5, () => Step(session, logits), () => weights.ReadAll(pool));
+        Console.WriteLine($"decode {type}: {turns.Fastest(0) * 1e3:F2} ms a token, {weights.Bytes / turns.Fastest(0) / 1e9:F1} GB/s; "
+            + $"plain read {weights.Bytes / turns.Fastest(1) / 1e9:F1} GB/s; ratio {turns.Ratio(0, 1):F2} (0.80 is wanted for BF16)");
+    }
+
+    private static void Step(ISession session, float[] logits)
+    {
+        session.Append([7]);
+        session.NextLogits(logits);
     }
 
     private static int Number(string[] args, string key, int otherwise) =>

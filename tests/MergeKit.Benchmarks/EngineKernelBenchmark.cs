@@ -1,5 +1,3 @@
-using System.Diagnostics;
-using System.Runtime.InteropServices;
 using MergeKit.Core.Numerics;
 using MergeKit.Inference.Backends.Cpu.Kernels;
 
@@ -8,61 +6,74 @@ namespace MergeKit.Benchmarks;
 /// <summary>The CPU kernels against named yardsticks in the same run: OpenBLAS's sgemm and a plain read of memory.</summary>
 internal static unsafe class EngineKernelBenchmark
 {
-    /// <summary>Prints the table. Arguments: any of <c>gemm decode pool attention model</c>; all when none is given; <c>threads=N</c>.</summary>
+    /// <summary>Prints the table. Arguments: any of <c>pool gemm decode attention model</c>; all when none is given; <c>threads=N</c>.</summary>
     public static int Run(string[] args)
     {
-        var threads = args.Where(arg => arg.StartsWith("threads=", StringComparison.Ordinal)).Select(arg => int.Parse(arg["threads=".Length..])).FirstOrDefault(Environment.ProcessorCount);
+        const string threadsKey = "threads=";
+        var threads = Environment.ProcessorCount;
+        if (args.FirstOrDefault(arg => arg.StartsWith(threadsKey, StringComparison.Ordinal)) is { } given)
+            threads = int.Parse(given[threadsKey.Length..]);
+        Console.WriteLine($"path {InstructionPaths.Best}, {threads} threads; rates: the fastest turn; ratios: the median of the turns, each with its yardstick");
         var parts = args.Where(arg => !arg.Contains('=')).ToHashSet();
-        bool Wanted(string part) => parts.Count == 0 || parts.Contains(part);
-        Console.WriteLine($"path {InstructionPaths.Best}, {threads} threads; times are the least of several, taken turn by turn with the yardstick");
         using var pool = new WorkerPool(threads);
-        if (Wanted("pool"))
-            Pool(pool);
-        if (Wanted("gemm"))
-            Gemm(pool);
-        if (Wanted("decode"))
-            Decode(pool);
-        if (Wanted("attention"))
-            Attention(pool);
+        foreach (var (name, part) in new (string, Action<WorkerPool>)[]
+            { ("pool", Pool), ("gemm", Gemm), ("decode", Decode), ("attention", Attention), ("model", Model) })
+        {
+            if (parts.Count == 0 || parts.Contains(name))
+                part(pool);
+        }
+
         return 0;
     }
 
     private static void Pool(WorkerPool pool)
     {
-        const int loops = 20_000;
-        var sink = new long[64];
-        var seconds = Fastest(7, () =>
+        const int loops = 5_000;
+        var sink = new double[64];
+        void Work(int index, int worker)
         {
-            for (var i = 0; i < loops; i++)
-                pool.For(pool.Threads, (index, worker) => sink[worker * 8]++);
-        });
-        Console.WriteLine($"pool      empty loop of {pool.Threads} indices: {seconds / loops * 1e6:F2} us");
+            for (var i = 0; i < 4000; i++)
+                sink[worker * 8] += i;
+        }
+
+        var turns = new Turns(
+            9,
+            () =>
+            {
+                for (var i = 0; i < loops; i++)
+                    pool.For(pool.Threads, Work);
+            },
+            () =>
+            {
+                for (var i = 0; i < loops; i++)
+                    Work(0, 0);
+            });
+        var body = turns.Fastest(1) / loops * 1e6;
+        Console.WriteLine($"pool      {pool.Threads} bodies of {body:F2} us on {pool.Threads} threads: {turns.Fastest(0) / loops * 1e6:F2} us a loop");
     }
 
     private static void Gemm(WorkerPool pool)
     {
-        foreach (var (m, n, k) in new[] { (2048, 1536, 576), (2048, 576, 1536), (2048, 576, 576), (2048, 192, 576), (2048, 4096, 4096), (256, 1536, 576), (32, 1536, 576), (16, 1536, 576), (9, 1536, 576) })
+        (int M, int N, int K)[] shapes =
+        [
+            (2048, 1536, 576), (2048, 576, 1536), (2048, 576, 576), (2048, 192, 576), (2048, 4096, 4096),
+            (256, 1536, 576), (32, 1536, 576), (16, 1536, 576), (9, 1536, 576),
+        ];
+        foreach (var (m, n, k) in shapes)
         {
             using var x = new Block(4L * m * k);
             using var w = new Block(4L * n * k);
-            using var half = new Block(2L * n * k);
             using var y = new Block(4L * m * n);
-            Action own = () => MatrixProduct.Multiply(x.Floats, m, new WeightMatrix(w.Address, DType.F32, n, k, k), y.Floats, n, pool);
-            Action ownHalf = () => MatrixProduct.Multiply(x.Floats, m, new WeightMatrix(half.Address, DType.BF16, n, k, k), y.Floats, n, pool);
-            Action blas = () => OpenBlas.MultiplyTransposed((float*)x.Address, (float*)w.Address, (float*)y.Address, m, n, k);
-            if (!OpenBlas.IsInstalled)
-            {
-                Console.WriteLine("libopenblas.so.0 is not installed (Debian: apt-get install libopenblas0-pthread): no yardstick");
-                blas = own;
-            }
-            else
-            {
-                OpenBlas.SetThreads(pool.Threads);
-            }
-
-            var times = FastestOfEach(2L * m * n * k > 10_000_000_000 ? 5 : 40, own, ownHalf, blas);
-            var work = 2.0 * m * n * k / 1e9;
-            Console.WriteLine($"gemm      [{m} x {k}] x [{n} x {k}]^T: f32 {work / times[0]:F0} GF/s, bf16 {work / times[1]:F0} GF/s, OpenBLAS sgemm {work / times[2]:F0} GF/s; ratios {times[2] / times[0]:F2}, {times[2] / times[1]:F2}");
+            var (full, half) = (new WeightMatrix(w.Address, DType.F32, n, k, k), new WeightMatrix(w.Address, DType.BF16, n, k, k));
+            var turns = new Turns(
+                2L * m * n * k > 10_000_000_000 ? 7 : 41,
+                () => MatrixProduct.Multiply(x.Floats, m, full, y.Floats, n, pool),
+                () => MatrixProduct.Multiply(x.Floats, m, half, y.Floats, n, pool),
+                Yardstick(x, w, y, m, n, k, pool));
+            string Rate(int action) => $"{2e-9 * m * n * k / turns.Fastest(action):F0} GF/s";
+            Console.WriteLine(
+                $"gemm      [{m} x {k}] x [{n} x {k}]^T: f32 {Rate(0)}, bf16 {Rate(1)}, OpenBLAS sgemm {Rate(2)}; "
+                + $"ratios {turns.Ratio(0, 2):F2}, {turns.Ratio(1, 2):F2}");
         }
     }
 
@@ -70,16 +81,14 @@ internal static unsafe class EngineKernelBenchmark
     {
         const int columns = 576, rows = 240_000;
         using var weights = new Block(2L * columns * rows);
+        var matrix = new WeightMatrix(weights.Address, DType.BF16, rows, columns, columns);
         foreach (var tokens in new[] { 1, 2, 4, 8 })
         {
             using var x = new Block(4L * columns * tokens);
             using var y = new Block(4L * rows * tokens);
-            var times = FastestOfEach(
-                9,
-                () => MatrixProduct.Multiply(x.Floats, tokens, new WeightMatrix(weights.Address, DType.BF16, rows, columns, columns), y.Floats, rows, pool),
-                () => PlainRead(weights, pool));
-            var gigabytes = 2e-9 * columns * rows;
-            Console.WriteLine($"decode    {tokens} tokens, bf16 [{rows} x {columns}]: {gigabytes / times[0]:F1} GB/s, plain read {gigabytes / times[1]:F1} GB/s; ratio {times[1] / times[0]:F2}");
+            var turns = new Turns(15, () => MatrixProduct.Multiply(x.Floats, tokens, matrix, y.Floats, rows, pool), () => PlainRead(weights, pool));
+            string Rate(int action) => $"{weights.Bytes / turns.Fastest(action) / 1e9:F1} GB/s";
+            Console.WriteLine($"decode    {tokens} tokens, bf16 [{rows} x {columns}]: {Rate(0)}, plain read {Rate(1)}; ratio {turns.Ratio(0, 1):F2}");
         }
     }
 
@@ -89,71 +98,65 @@ internal static unsafe class EngineKernelBenchmark
         {
             const int heads = 9, kvHeads = 3, width = 64;
             using var q = new Block(4L * queries * heads * width);
-            using var k = new Block(4L * keys * kvHeads * width);
-            using var v = new Block(4L * keys * kvHeads * width);
+            using var cache = new Block(8L * keys * kvHeads * width);
             using var o = new Block(4L * queries * heads * width);
             var shape = new AttentionShape(heads, kvHeads, width, width, 0.125f, Causal: true);
-            var sequence = new AttentionSequence(0, queries, k.Address, v.Address, keys, width, (long)keys * width, width, (long)keys * width);
+            var half = (nint)(cache.Bytes / 2);
+            var sequence = new AttentionSequence(0, queries, cache.Address, cache.Address + half, keys, width, (long)keys * width, width, (long)keys * width);
             var inputs = new AttentionInputs(q.Address, heads * width, [sequence]);
-            var seconds = Fastest(20, () => FlashAttention.Run(shape, inputs, o.Floats, pool));
+            var seconds = new Turns(21, () => FlashAttention.Run(shape, inputs, o.Floats, pool)).Fastest(0);
             var pairs = queries * (keys - ((queries - 1) / 2.0));
-            Console.WriteLine($"attention {queries} queries, {keys} keys, {heads} heads of {width}: {seconds * 1e3:F3} ms, {4e-9 * width * heads * pairs / seconds:F0} GF/s, {8e-9 * kvHeads * width * keys / seconds:F1} GB/s of cache");
+            Console.WriteLine(
+                $"attention {queries} queries, {keys} keys, {heads} heads of {width}: {seconds * 1e3:F3} ms, "
+                + $"{4e-9 * width * heads * pairs / seconds:F0} GF/s, {cache.Bytes / seconds / 1e9:F1} GB/s of cache");
         }
+    }
+
+    private static void Model(WorkerPool pool)
+    {
+        const int tokens = 2048, square = 4096;
+        using var a = new Block(4L * square * square);
+        using var b = new Block(4L * square * square);
+        using var c = new Block(4L * square * square);
+        foreach (var type in new[] { DType.F32, DType.BF16 })
+        {
+            using var prompt = new ModelRun(type, tokens, tokens, pool);
+            var turns = new Turns(5, prompt.Score, Yardstick(a, b, c, square, square, square, pool));
+            var work = 2e-9 * ModelRun.Parameters * tokens;
+            var yardstickWork = 2e-9 * square * square * square;
+            Console.WriteLine(
+                $"model     {type}: {ModelRun.Parameters / 1e6:F1}M parameters, {tokens} tokens scored in {turns.Fastest(0):F3} s, "
+                + $"{work / turns.Fastest(0):F0} GF/s; OpenBLAS sgemm {square}^3 {yardstickWork / turns.Fastest(1):F0} GF/s; "
+                + $"ratio {turns.Ratio(0, 1) * work / yardstickWork:F2}");
+            foreach (var context in new[] { 1, 2048 })
+            {
+                using var decode = new ModelRun(type, 1, context, pool);
+                var steps = new Turns(21, decode.Step, () => PlainRead(decode.Weights, pool));
+                string Rate(int action) => $"{decode.Weights.Bytes / steps.Fastest(action) / 1e9:F1} GB/s";
+                Console.WriteLine(
+                    $"model     {type}: decode after {context - 1} tokens {1 / steps.Fastest(0):F0} tokens/s, {Rate(0)} of weights; "
+                    + $"plain read {Rate(1)}; ratio {steps.Ratio(0, 1):F2}");
+            }
+        }
+    }
+
+    private static Action Yardstick(Block x, Block w, Block y, int m, int n, int k, WorkerPool pool)
+    {
+        if (OpenBlas.IsInstalled)
+        {
+            OpenBlas.SetThreads(pool.Threads);
+            return () => OpenBlas.MultiplyTransposed((float*)x.Address, (float*)w.Address, (float*)y.Address, m, n, k);
+        }
+
+        Console.WriteLine("libopenblas.so.0 is not installed (Debian: apt-get install libopenblas0-pthread); this line's yardstick is our own product:");
+        var weights = new WeightMatrix(w.Address, DType.F32, n, k, k);
+        return () => MatrixProduct.Multiply(x.Floats, m, weights, y.Floats, n, pool);
     }
 
     private static void PlainRead(Block block, WorkerPool pool)
     {
         const int piece = 1 << 16;
-        var pieces = (int)(block.Bytes / piece);
         var sinks = new byte[pool.Threads * 128];
-        pool.For(pieces, (index, worker) => sinks[worker * 128] ^= MemoryReader.Read((byte*)block.Address + ((long)index * piece), piece));
-    }
-
-    internal static double Fastest(int repetitions, Action action) => FastestOfEach(repetitions, action)[0];
-
-    internal static double[] FastestOfEach(int repetitions, params Action[] actions)
-    {
-        var best = new double[actions.Length];
-        Array.Fill(best, double.MaxValue);
-        for (var repetition = 0; repetition < repetitions; repetition++)
-        {
-            for (var i = 0; i < actions.Length; i++)
-            {
-                var start = Stopwatch.GetTimestamp();
-                actions[i]();
-                best[i] = Math.Min(best[i], Stopwatch.GetElapsedTime(start).TotalSeconds);
-            }
-        }
-
-        return best;
-    }
-}
-
-/// <summary>Native memory of pseudo-random bf16-sized values.</summary>
-internal sealed unsafe class Block : IDisposable
-{
-    public Block(long bytes)
-    {
-        Bytes = bytes;
-        Address = (nint)NativeMemory.AlignedAlloc((nuint)bytes, 64);
-        var state = 12345u;
-        var pointer = (ushort*)Address;
-        for (long i = 0; i < bytes / 2; i++)
-        {
-            state = (state * 1664525) + 1013904223;
-            pointer[i] = (ushort)(0x3C00 | ((state >> 16) & 0x80FF));
-        }
-    }
-
-    public long Bytes { get; }
-
-    public nint Address { get; private set; }
-
-    public Span<float> Floats => new((void*)Address, checked((int)(Bytes / 4)));
-
-    public void Dispose()
-    {
-        NativeMemory.AlignedFree((void*)Address);
-        Address = 0;
+        pool.For((int)(block.Bytes / piece), (index, worker) => sinks[worker * 128] ^= MemoryReader.Read((byte*)block.Address + ((long)index * piece), piece));
     }
 }

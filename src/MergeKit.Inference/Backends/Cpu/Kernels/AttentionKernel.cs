@@ -1,10 +1,12 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
 /// Attention of a block of queries, of all query heads over one key-value head, by an online softmax over blocks of keys
-/// (Dao et al. 2022, "FlashAttention"; Milakov and Gimelshein 2018): for each block the running maximum m, the running sum l and the unnormalised output o become
+/// (Dao et al. 2022, "FlashAttention"; Milakov and Gimelshein 2018): for each block the running maximum m, the running sum l and the
+/// unnormalised output o become
 /// <c>m' = max(m, max s)</c>, <c>l' = l e^(m - m') + sum e^(s - m')</c>, <c>o' = o e^(m - m') + e^(s - m') V</c>; the result is o / l.
 /// Blocks of keys lie at fixed positions, so a query's result depends on no other query, sequence or thread.
 /// </summary>
@@ -13,7 +15,10 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
     where TVector : struct
     where TKernel : struct, IMicroKernel
 {
-    /// <summary>Computes one block: queries of one sequence over one key-value head and a range of keys that begins at a multiple of the key block.</summary>
+    /// <summary>
+    /// Computes one block: queries of one sequence over one key-value head and a range of keys that begins at a multiple of the key
+    /// block.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run(in AttentionProblem problem, in AttentionTile tile, in AttentionScratch scratch)
     {
@@ -23,9 +28,13 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         var first = AttentionProblem.Position(sequence, tile.FirstQuery);
         var begin = Math.Max(tile.FirstKey, problem.FirstKey(first) / AttentionScratch.KeyBlock * AttentionScratch.KeyBlock);
         var end = Math.Min(tile.EndKey, problem.EndKey(first + tile.Queries - 1, sequence.KeyLength));
+        Foresee(AttentionProblem.Key(sequence, begin, tile.KvHead), sequence.KeyTokenStride, problem.Shape.HeadDim, Math.Min(AttentionScratch.KeyBlock, end - begin));
         for (var key = begin; key < end; key += AttentionScratch.KeyBlock)
         {
             var keys = Math.Min(AttentionScratch.KeyBlock, end - key);
+            Foresee(AttentionProblem.Value(sequence, key, tile.KvHead), sequence.ValueTokenStride, problem.Shape.ValueDim, keys);
+            var next = Math.Min(AttentionScratch.KeyBlock, end - key - keys);
+            Foresee(AttentionProblem.Key(sequence, key + keys, tile.KvHead), sequence.KeyTokenStride, problem.Shape.HeadDim, next);
             LoadKeys(problem, sequence, tile.KvHead, key, keys, scratch);
             for (var row = 0; row < rows; row += TKernel.Rows)
                 RunRows(problem, sequence, tile, scratch, row, Math.Min(TKernel.Rows, rows - row), key, keys);
@@ -52,16 +61,29 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         }
     }
 
+    /// <summary>Writes m, l and o of every row, for <see cref="AttentionPlan.Merge"/>.</summary>
+    public static void StorePart(in AttentionProblem problem, in AttentionTile tile, in AttentionScratch scratch, float* part)
+    {
+        var rows = tile.Queries * problem.Group;
+        for (var row = 0; row < rows; row++, part += problem.Shape.ValueDim + 2)
+        {
+            part[0] = scratch.Maximum[row];
+            part[1] = scratch.Sum[row];
+            new Span<float>(scratch.O + (row * scratch.OutputWidth), problem.Shape.ValueDim).CopyTo(new Span<float>(part + 2, problem.Shape.ValueDim));
+        }
+    }
+
     /// <summary>Scaled queries, head by head; zero outputs; the sink, if any, as the first thing seen.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void LoadQueries(in AttentionProblem problem, in AttentionSequence sequence, in AttentionTile tile, in AttentionScratch scratch)
+    private static void LoadQueries(
+        in AttentionProblem problem, in AttentionSequence sequence, in AttentionTile tile, in AttentionScratch scratch)
     {
         var q = scratch.Q;
         var row = 0;
         for (var g = 0; g < problem.Group; g++)
         {
             var head = (tile.KvHead * problem.Group) + g;
-            var sink = problem.Inputs.Sinks is { } sinks && tile.FirstKey == 0 ? sinks[head] : float.NegativeInfinity;
+            var sink = problem.Inputs.Sinks is { } sinks && tile.TakesSink ? sinks[head] : float.NegativeInfinity;
             for (var i = 0; i < tile.Queries; i++, row++, q += problem.Shape.HeadDim)
             {
                 var source = problem.Query(sequence, tile.FirstQuery + i, head);
@@ -75,7 +97,22 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         new Span<float>(scratch.O, row * scratch.OutputWidth).Clear();
     }
 
-    private static void LoadKeys(in AttentionProblem problem, in AttentionSequence sequence, int head, int key, int keys, in AttentionScratch scratch)
+    /// <summary>Asks for rows that are needed soon; it matters where a cache longer than the processor's meets few queries.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Foresee(float* rows, nint stride, int width, int count)
+    {
+        const int line = 16;
+        if (!Sse.IsSupported)
+            return;
+        for (var i = 0; i < count; i++, rows += stride)
+        {
+            for (var d = 0; d < width; d += line)
+                Sse.Prefetch1(rows + d);
+        }
+    }
+
+    private static void LoadKeys(
+        in AttentionProblem problem, in AttentionSequence sequence, int head, int key, int keys, in AttentionScratch scratch)
     {
         var depth = problem.Shape.HeadDim;
         var strideBytes = (long)sequence.KeyTokenStride * sizeof(float);
@@ -145,7 +182,8 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
             Cap(s, padded, problem.Shape.Softcap);
         if (problem.Inputs.AlibiSlopes is { } slopes)
         {
-            // A softmax does not see a constant, and distances to the query keep more digits than positions; only a sink makes the constant count.
+            // A softmax does not see a constant, and distances to the query keep more digits than positions; only a sink makes the
+            // constant count.
             var origin = problem.Inputs.Sinks is null ? position : 0;
             AddBias(s, padded, slopes[(tile.KvHead * problem.Group) + (row / tile.Queries)], key - origin, scratch.Ramp);
         }
@@ -154,13 +192,7 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         new Span<float>(s + to, padded - to).Fill(float.NegativeInfinity);
         var before = scratch.Maximum[row];
         var maximum = MathF.Max(before, Largest(s, padded));
-        if (float.IsNegativeInfinity(maximum))
-        {
-            new Span<float>(s, keys).Clear();
-            return;
-        }
-
-        var sum = Exponentiate(s, padded, maximum);
+        var sum = Exponentiate(s, padded, float.IsNegativeInfinity(maximum) ? 0 : maximum);
         var decay = before == maximum ? 1 : MathF.Exp(before - maximum);
         scratch.Sum[row] = (scratch.Sum[row] * decay) + sum;
         scratch.Maximum[row] = maximum;

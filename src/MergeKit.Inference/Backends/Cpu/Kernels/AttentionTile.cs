@@ -7,9 +7,20 @@ namespace MergeKit.Inference.Backends.Cpu.Kernels;
 /// <param name="Queries">Queries.</param>
 /// <param name="FirstKey">First key, a multiple of <see cref="AttentionScratch.KeyBlock"/>.</param>
 /// <param name="EndKey">The key after the last.</param>
-internal readonly record struct AttentionTile(int Sequence, int KvHead, int FirstQuery, int Queries, int FirstKey, int EndKey);
+/// <param name="TakesSink">Whether the sinks, if any, count here: in one of the parts of the keys.</param>
+/// <param name="Part">Which part of a divided range of keys this is, counted over all tiles; -1 where the range is not divided.</param>
+internal readonly record struct AttentionTile(
+    int Sequence, int KvHead, int FirstQuery, int Queries, int FirstKey, int EndKey, bool TakesSink, int Part);
 
-/// <summary>A worker's memory for one <see cref="AttentionTile"/>. A row is a query of a head: all queries of the group's first head, then of the next.</summary>
+/// <summary>The parts that make up the result of some queries of one key-value head's group.</summary>
+/// <param name="Tile">The first part's tile.</param>
+/// <param name="Parts">How many parts follow one another.</param>
+internal readonly record struct AttentionMerge(AttentionTile Tile, int Parts);
+
+/// <summary>
+/// A worker's memory for one <see cref="AttentionTile"/>. A row is a query of a head: all queries of the group's first head, then of the
+/// next.
+/// </summary>
 internal readonly unsafe struct AttentionScratch
 {
     /// <summary>Keys of a block; a multiple of every micro-kernel's columns.</summary>

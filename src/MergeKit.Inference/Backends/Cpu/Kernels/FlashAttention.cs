@@ -3,14 +3,12 @@ using System.Runtime.Intrinsics;
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
-/// Attention without the matrix of scores: blocks of queries over blocks of keys with an online softmax, for ragged batches, grouped heads, causal and sliding-window
+/// Attention without the matrix of scores: blocks of queries over blocks of keys with an online softmax, for ragged batches, grouped
+/// heads, causal and sliding-window
 /// masks, soft caps, linear biases and sinks. See <see cref="AttentionKernel{TLanes, TVector, TKernel}"/>.
 /// </summary>
 internal static unsafe class FlashAttention
 {
-    /// <summary>Rows (queries x heads of a group) of a task.</summary>
-    private const int RowsPerTask = 192;
-
     /// <summary>Writes <c>softmax(scale q k^T + bias + mask) v</c> of every query. A query that sees no key gives zeros.</summary>
     /// <param name="shape">What all sequences share.</param>
     /// <param name="inputs">The operands.</param>
@@ -47,36 +45,22 @@ internal static unsafe class FlashAttention
         where TVector : struct
         where TKernel : struct, IMicroKernel
     {
-        var tiles = Tiles(problem, TKernel.Rows);
-        pool.For(tiles.Count, (index, worker) =>
+        var plan = new AttentionPlan(problem, TKernel.Rows);
+        var parts = pool.SharedScratch(plan.PartFloats(problem));
+        pool.For(plan.Tiles.Count, (index, worker) =>
         {
-            var tile = tiles[index];
+            var tile = plan.Tiles[index];
             var shape = problem.Shape;
             var rows = tile.Queries * problem.Group;
             var memory = pool.Scratch(worker, AttentionScratch.Floats(rows, shape.HeadDim, shape.ValueDim, TKernel.Rows, TKernel.Columns));
             var scratch = new AttentionScratch(memory, rows, shape.HeadDim, shape.ValueDim, TKernel.Rows, TKernel.Columns);
             AttentionKernel<TLanes, TVector, TKernel>.Run(problem, tile, scratch);
-            AttentionKernel<TLanes, TVector, TKernel>.StoreResults(problem, tile, scratch);
+            if (tile.Part < 0)
+                AttentionKernel<TLanes, TVector, TKernel>.StoreResults(problem, tile, scratch);
+            else
+                AttentionKernel<TLanes, TVector, TKernel>.StorePart(problem, tile, scratch, plan.Part(problem, parts, tile.Part));
         });
-    }
-
-    /// <summary>The tasks; later queries, which see most, first.</summary>
-    private static List<AttentionTile> Tiles(in AttentionProblem problem, int tileRows)
-    {
-        var queriesPerTile = Math.Max(1, RowsPerTask / problem.Group / tileRows) * tileRows;
-        var tiles = new List<AttentionTile>();
-        for (var s = 0; s < problem.Inputs.Sequences.Length; s++)
-        {
-            var sequence = problem.Inputs.Sequences[s];
-            for (var first = (sequence.QueryLength - 1) / queriesPerTile * queriesPerTile; first >= 0 && sequence.QueryLength > 0; first -= queriesPerTile)
-            {
-                var queries = Math.Min(queriesPerTile, sequence.QueryLength - first);
-                for (var head = 0; head < problem.Shape.KvHeads; head++)
-                    tiles.Add(new AttentionTile(s, head, first, queries, 0, sequence.KeyLength));
-            }
-        }
-
-        return tiles;
+        pool.For(plan.Merges.Count, (index, _) => plan.Merge(problem, plan.Merges[index], parts));
     }
 
     private static void Check(in AttentionShape shape, AttentionInputs inputs, Span<float> output)

@@ -1,7 +1,8 @@
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
-/// One vector width, so that a kernel is written once and compiled for each: <see cref="Lanes128"/>, <see cref="Lanes256"/>, <see cref="Lanes512"/>.
+/// One vector width, so that a kernel is written once and compiled for each: <see cref="Lanes128"/>, <see cref="Lanes256"/>, <see
+/// cref="Lanes512"/>.
 /// Every member is inlined to one or a few instructions.
 /// </summary>
 /// <typeparam name="TVector">The vector of float32 lanes.</typeparam>
@@ -47,7 +48,10 @@ internal unsafe interface ILanes<TVector>
     /// <summary>To the nearest integer, ties to even.</summary>
     static abstract TVector Round(TVector a);
 
-    /// <summary>a * 2^n for integral n from -126 to 128 and a between 1/2 and 2; zero instead of a result below 2^-125 where there is no instruction for it.</summary>
+    /// <summary>
+    /// a * 2^n for integral n from -126 to 128 and a between 1/2 and 2; zero instead of a result below 2^-125 where there is no
+    /// instruction for it.
+    /// </summary>
     static abstract TVector Scale(TVector a, TVector n);
 
     /// <summary>Lane by lane <c>a &lt; b ? yes : no</c>.</summary>

@@ -25,7 +25,9 @@ public static class InstructionPaths
         : IsSupported(InstructionPath.Avx2) ? InstructionPath.Avx2
         : InstructionPath.Vector128;
 
-    /// <summary>Whether a path may run here. <c>DOTNET_EnableAVX512=0</c> (or <c>DOTNET_EnableAVX2=0</c>) narrows it from outside.</summary>
+    /// <summary>
+    /// Whether a path may run here. <c>DOTNET_EnableAVX512=0</c> (or <c>DOTNET_EnableAVX2=0</c>) narrows it from outside.
+    /// </summary>
     public static bool IsSupported(InstructionPath path) => path switch
     {
         InstructionPath.Avx512 => Avx512F.IsSupported && Avx512BW.IsSupported && Avx512DQ.IsSupported && Vector512<float>.IsSupported,

@@ -41,7 +41,8 @@ internal readonly unsafe struct Lanes128 : ILanes<Vector128<float>>
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
-    public static Vector128<float> MultiplyAdd(Vector128<float> a, Vector128<float> b, Vector128<float> c) => Vector128.MultiplyAddEstimate(a, b, c);
+    public static Vector128<float> MultiplyAdd(
+        Vector128<float> a, Vector128<float> b, Vector128<float> c) => Vector128.MultiplyAddEstimate(a, b, c);
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
@@ -116,7 +117,9 @@ internal readonly unsafe struct Lanes128 : ILanes<Vector128<float>>
     public static Vector128<float> LoadDouble(byte* source) =>
         Vector128.Narrow(Vector128.Load((double*)source), Vector128.Load((double*)source + Vector128<double>.Count));
 
-    /// <summary>The exponent is rebased by a multiplication, which also normalises subnormals; an all-ones exponent is set again afterwards.</summary>
+    /// <summary>
+    /// The exponent is rebased by a multiplication, which also normalises subnormals; an all-ones exponent is set again afterwards.
+    /// </summary>
     [MethodImpl(Inline)]
     private static Vector128<float> HalfBits(Vector128<uint> bits)
     {
@@ -127,7 +130,8 @@ internal readonly unsafe struct Lanes128 : ILanes<Vector128<float>>
     }
 
     [MethodImpl(Inline)]
-    private static Vector128<uint> Widen16(byte* source) => Vector128.WidenLower(Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<ulong>(source)).AsUInt16());
+    private static Vector128<uint> Widen16(
+        byte* source) => Vector128.WidenLower(Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<ulong>(source)).AsUInt16());
 
     [MethodImpl(Inline)]
     private static Vector128<uint> Widen8(byte* source) => Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<uint>(source)).AsByte()));

@@ -109,7 +109,9 @@ internal readonly unsafe struct Lanes256 : ILanes<Vector256<float>>
     public static Vector256<float> LoadDouble(byte* source) =>
         Vector256.Narrow(Vector256.Load((double*)source), Vector256.Load((double*)source + Vector256<double>.Count));
 
-    /// <summary>The exponent is rebased by a multiplication, which also normalises subnormals; an all-ones exponent is set again afterwards.</summary>
+    /// <summary>
+    /// The exponent is rebased by a multiplication, which also normalises subnormals; an all-ones exponent is set again afterwards.
+    /// </summary>
     [MethodImpl(Inline)]
     private static Vector256<float> HalfBits(Vector256<uint> bits)
     {

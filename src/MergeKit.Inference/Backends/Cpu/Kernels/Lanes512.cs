@@ -42,7 +42,8 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<float>>
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
-    public static Vector512<float> MultiplyAdd(Vector512<float> a, Vector512<float> b, Vector512<float> c) => Avx512F.FusedMultiplyAdd(a, b, c);
+    public static Vector512<float> MultiplyAdd(
+        Vector512<float> a, Vector512<float> b, Vector512<float> c) => Avx512F.FusedMultiplyAdd(a, b, c);
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
@@ -105,7 +106,9 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<float>>
     public static Vector512<float> LoadDouble(byte* source) =>
         Vector512.Narrow(Vector512.Load((double*)source), Vector512.Load((double*)source + Vector512<double>.Count));
 
-    /// <summary>The exponent is rebased by a multiplication, which also normalises subnormals; an all-ones exponent is set again afterwards.</summary>
+    /// <summary>
+    /// The exponent is rebased by a multiplication, which also normalises subnormals; an all-ones exponent is set again afterwards.
+    /// </summary>
     [MethodImpl(Inline)]
     private static Vector512<float> HalfBits(Vector512<uint> bits)
     {

@@ -3,8 +3,10 @@ using System.Runtime.CompilerServices;
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
-/// The product for many tokens. A task owns a strip of outputs and a range of tokens: it packs the strip's weights once, widened, into its worker's cache and runs
-/// the micro-kernel over all its tokens. The depth is cut the same way whatever the number of tokens or threads, so neither changes the result.
+/// The product for many tokens. A task owns a strip of outputs and a range of tokens: it packs the strip's weights once, widened, into
+/// its worker's cache and runs
+/// the micro-kernel over all its tokens. The depth is cut the same way whatever the number of tokens or threads, so neither changes the
+/// result.
 /// </summary>
 internal static unsafe class PackedProduct
 {
@@ -28,7 +30,7 @@ internal static unsafe class PackedProduct
         where TKernel : struct, IMicroKernel
         where TDecoder : struct, IWeightDecoder
     {
-        var plan = Plan.Make(product.Weights.Rows, product.Weights.Columns, product.Tokens, product.Pool.Threads, TKernel.Columns);
+        var plan = Plan.Make(product.Outputs, product.Inputs, product.Tokens, product.Pool.Threads, TKernel.Columns);
         product.Pool.For(plan.Strips * plan.TokenRanges, (task, worker) => RunTask<TKernel, TDecoder>(product, plan, task, worker));
     }
 
@@ -40,14 +42,14 @@ internal static unsafe class PackedProduct
         var strip = task / plan.TokenRanges;
         var range = task % plan.TokenRanges;
         var firstOutput = strip * plan.StripWidth;
-        var outputs = Math.Min(plan.StripWidth, product.Weights.Rows - firstOutput);
+        var outputs = Math.Min(plan.StripWidth, product.Outputs - firstOutput);
         var firstToken = (int)((long)product.Tokens * range / plan.TokenRanges);
         var lastToken = (int)((long)product.Tokens * (range + 1) / plan.TokenRanges);
         var panels = product.Pool.Scratch(worker, ((long)plan.StripWidth * plan.Depth) + (TKernel.Rows * TKernel.Columns));
         var depthStart = 0;
         do
         {
-            var depth = Math.Min(plan.Depth, product.Weights.Columns - depthStart);
+            var depth = Math.Min(plan.Depth, product.Inputs - depthStart);
             var beta = depthStart == 0 ? product.Beta : 1;
             PackStrip<TKernel, TDecoder>(product, firstOutput, outputs, depthStart, depth, panels);
             for (var token = firstToken; token < lastToken; token += TokenChunk)
@@ -58,11 +60,12 @@ internal static unsafe class PackedProduct
 
             depthStart += depth;
         }
-        while (depthStart < product.Weights.Columns);
+        while (depthStart < product.Inputs);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void PackStrip<TKernel, TDecoder>(in ProductArguments product, int firstOutput, int outputs, int depthStart, int depth, float* panels)
+    private static void PackStrip<TKernel, TDecoder>(
+        in ProductArguments product, int firstOutput, int outputs, int depthStart, int depth, float* panels)
         where TKernel : struct, IMicroKernel
         where TDecoder : struct, IWeightDecoder
     {
@@ -70,7 +73,11 @@ internal static unsafe class PackedProduct
         for (var o = 0; o < outputs; o += TKernel.Columns)
         {
             var rows = Math.Min(TKernel.Columns, outputs - o);
-            PanelPacking.Pack<TDecoder>(product.Weight(firstOutput + o, depthStart), strideBytes, rows, depth, panels + ((long)o * depth), TKernel.Columns);
+            var panel = panels + ((long)o * depth);
+            if (product.Transposed)
+                PanelPacking.Copy<TDecoder>(product.Weight(depthStart, firstOutput + o), strideBytes, rows, depth, panel, TKernel.Columns);
+            else
+                PanelPacking.Pack<TDecoder>(product.Weight(firstOutput + o, depthStart), strideBytes, rows, depth, panel, TKernel.Columns);
         }
     }
 
@@ -79,7 +86,7 @@ internal static unsafe class PackedProduct
         in ProductArguments product, int firstToken, int tokens, int firstOutput, int outputs, int depthStart, int depth, float* panels, in Plan plan, float beta)
         where TKernel : struct, IMicroKernel
     {
-        nint xStride = product.Weights.Columns;
+        nint xStride = product.Inputs;
         var tile = panels + ((long)plan.StripWidth * plan.Depth);
         for (var o = 0; o < outputs; o += TKernel.Columns)
         {

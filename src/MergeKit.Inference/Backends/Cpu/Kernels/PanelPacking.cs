@@ -5,11 +5,17 @@ using System.Runtime.Intrinsics.X86;
 
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
-/// <summary>Copies a block of rows into a panel: widened to float32 and transposed, so that a micro-kernel reads it front to back.</summary>
+/// <summary>
+/// Copies a block of rows into a panel: widened to float32 and transposed, so that a micro-kernel reads it front to back.
+/// </summary>
 internal static unsafe class PanelPacking
 {
+    /// <summary>The width of the panels of AVX-512, and of no other path.</summary>
+    private const int WideWidth = 64;
+
     /// <summary>
-    /// <c>panel[k * width + j] = source[j, k]</c> for k below <paramref name="depth"/> and j below <paramref name="rows"/>; zeros for j from there to
+    /// <c>panel[k * width + j] = source[j, k]</c> for k below <paramref name="depth"/> and j below <paramref name="rows"/>; zeros for j
+    /// from there to
     /// <paramref name="width"/>, a multiple of 4.
     /// </summary>
     /// <param name="source">Element [0, 0].</param>
@@ -22,13 +28,43 @@ internal static unsafe class PanelPacking
     public static void Pack<TDecoder>(byte* source, long strideBytes, int rows, int depth, float* panel, int width)
         where TDecoder : struct, IWeightDecoder
     {
-        for (var j = 0; j < width; j += 4)
+        var start = 0;
+        if (width == WideWidth)
+        {
+            for (; start + 16 <= rows; start += 16)
+            {
+                var row = source + (start * strideBytes);
+                var done = WidePanelPacking.Pack<TDecoder>(row, strideBytes, depth, panel + start, width);
+                for (var j = 0; j < 16 && done < depth; j += 4)
+                    PackFour<TDecoder>(row + (j * strideBytes) + ((long)done * TDecoder.Size), strideBytes, depth - done, panel + ((long)done * width) + start + j, width);
+            }
+        }
+
+        for (var j = start; j < width; j += 4)
         {
             var row = source + (j * strideBytes);
             if (j + 4 <= rows)
                 PackFour<TDecoder>(row, strideBytes, depth, panel + j, width);
             else
                 PackEdge<TDecoder>(row, strideBytes, Math.Max(0, rows - j), depth, panel + j, width);
+        }
+    }
+
+    /// <summary>
+    /// As <see cref="Pack"/> for a source that lies as the panel does: <c>panel[k * width + j] = source[k, j]</c> for j below <paramref
+    /// name="columns"/>, zeros beyond.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Copy<TDecoder>(byte* source, long strideBytes, int columns, int depth, float* panel, int width)
+        where TDecoder : struct, IWeightDecoder
+    {
+        for (var k = 0; k < depth; k++, source += strideBytes, panel += width)
+        {
+            var j = 0;
+            for (; j + 4 <= columns; j += 4)
+                TDecoder.Load<Lanes128, Vector128<float>>(source + (j * TDecoder.Size)).Store(panel + j);
+            for (; j < width; j++)
+                panel[j] = j < columns ? TDecoder.LoadOne(source + (j * TDecoder.Size)) : 0;
         }
     }
 

@@ -9,7 +9,9 @@ internal sealed unsafe class ScratchMemory
     private const int AlignmentFloats = 16;
     private float[] _block = [];
 
-    /// <summary>At least <paramref name="floats"/> floats; contents are undefined and an earlier answer is void if the block grew.</summary>
+    /// <summary>
+    /// At least <paramref name="floats"/> floats; contents are undefined and an earlier answer is void if the block grew.
+    /// </summary>
     public float* Reserve(long floats)
     {
         if (_block.Length < floats + AlignmentFloats)

@@ -1,16 +1,26 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
-/// Dot products of one, two or four rows of x with consecutive rows of weights. Rows are read one after the other, because one long run through memory is what
-/// processors foresee best. All three add in the same order: four sums per lane along the inputs, then the sums, then the lanes, then the inputs beyond the last vector.
+/// Dot products of one, two or four rows of x with consecutive rows of weights. Rows are read one after the other, because one long run
+/// through memory is what
+/// processors foresee best. All three add in the same order: four sums per lane along the inputs, then the sums, then the lanes, then the
+/// inputs beyond the last vector.
 /// </summary>
 internal static unsafe class SkinnyKernels
 {
-    /// <summary><c>y[t yStride + r] = x[t] . w[r] + beta y[t yStride + r]</c> for one row of x, densely packed, and <paramref name="rows"/> rows of weights.</summary>
+    /// <summary>Bytes from a weight to the one that is asked for in advance.</summary>
+    private const int Ahead = 8192;
+
+    /// <summary>
+    /// <c>y[t yStride + r] = x[t] . w[r] + beta y[t yStride + r]</c> for one row of x, densely packed, and <paramref name="rows"/> rows
+    /// of weights.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void OneToken<TLanes, TVector, TDecoder>(float* x, nint columns, byte* w, nint strideBytes, nint rows, float* y, nint yStride, float beta)
+    public static void OneToken<TLanes, TVector, TDecoder>(
+        float* x, nint columns, byte* w, nint strideBytes, nint rows, float* y, nint yStride, float beta)
         where TLanes : struct, ILanes<TVector>
         where TVector : struct
         where TDecoder : struct, IWeightDecoder
@@ -21,6 +31,7 @@ internal static unsafe class SkinnyKernels
             nint i = 0;
             for (; i + (4 * TLanes.Count) <= columns; i += 4 * TLanes.Count)
             {
+                Foresee<TLanes, TVector, TDecoder>(w + (i * TDecoder.Size));
                 var w0 = TDecoder.Load<TLanes, TVector>(w + (i * TDecoder.Size));
                 a0 = TLanes.MultiplyAdd(w0, TLanes.Load(x + i), a0);
                 var w1 = TDecoder.Load<TLanes, TVector>(w + ((i + TLanes.Count) * TDecoder.Size));
@@ -41,9 +52,13 @@ internal static unsafe class SkinnyKernels
         }
     }
 
-    /// <summary><c>y[t yStride + r] = x[t] . w[r] + beta y[t yStride + r]</c> for two rows of x, densely packed, and <paramref name="rows"/> rows of weights.</summary>
+    /// <summary>
+    /// <c>y[t yStride + r] = x[t] . w[r] + beta y[t yStride + r]</c> for two rows of x, densely packed, and <paramref name="rows"/> rows
+    /// of weights.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void TwoTokens<TLanes, TVector, TDecoder>(float* x, nint columns, byte* w, nint strideBytes, nint rows, float* y, nint yStride, float beta)
+    public static void TwoTokens<TLanes, TVector, TDecoder>(
+        float* x, nint columns, byte* w, nint strideBytes, nint rows, float* y, nint yStride, float beta)
         where TLanes : struct, ILanes<TVector>
         where TVector : struct
         where TDecoder : struct, IWeightDecoder
@@ -82,9 +97,13 @@ internal static unsafe class SkinnyKernels
         }
     }
 
-    /// <summary><c>y[t yStride + r] = x[t] . w[r] + beta y[t yStride + r]</c> for four rows of x, densely packed, and <paramref name="rows"/> rows of weights.</summary>
+    /// <summary>
+    /// <c>y[t yStride + r] = x[t] . w[r] + beta y[t yStride + r]</c> for four rows of x, densely packed, and <paramref name="rows"/> rows
+    /// of weights.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void FourTokens<TLanes, TVector, TDecoder>(float* x, nint columns, byte* w, nint strideBytes, nint rows, float* y, nint yStride, float beta)
+    public static void FourTokens<TLanes, TVector, TDecoder>(
+        float* x, nint columns, byte* w, nint strideBytes, nint rows, float* y, nint yStride, float beta)
         where TLanes : struct, ILanes<TVector>
         where TVector : struct
         where TDecoder : struct, IWeightDecoder
@@ -135,6 +154,22 @@ internal static unsafe class SkinnyKernels
             Finish<TLanes, TVector, TDecoder>(x2, i, columns, w, a2, b2, c2, d2, y + (2 * yStride), beta);
             Finish<TLanes, TVector, TDecoder>(x3, i, columns, w, a3, b3, c3, d3, y + (3 * yStride), beta);
         }
+    }
+
+    /// <summary>
+    /// Asks for the bytes that the same step will need some rows on: processors do not look beyond a page by themselves. An address
+    /// beyond the weights does no harm.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Foresee<TLanes, TVector, TDecoder>(byte* w)
+        where TLanes : struct, ILanes<TVector>
+        where TVector : struct
+        where TDecoder : struct, IWeightDecoder
+    {
+        if (!Sse.IsSupported)
+            return;
+        for (var offset = 0; offset < 4 * TLanes.Count * TDecoder.Size; offset += 64)
+            Sse.Prefetch0(w + Ahead + offset);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

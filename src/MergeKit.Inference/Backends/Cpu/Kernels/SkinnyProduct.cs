@@ -9,7 +9,7 @@ namespace MergeKit.Inference.Backends.Cpu.Kernels;
 internal static unsafe class SkinnyProduct
 {
     /// <summary>Bytes of weights per task: large against the cost of taking a task, small against a layer.</summary>
-    private const int TaskBytes = 64 * 1024;
+    private const int TaskBytes = 32 * 1024;
 
     /// <summary>Bytes of weights that stay in the first-level cache while the tokens pass.</summary>
     private const int BlockBytes = 16 * 1024;

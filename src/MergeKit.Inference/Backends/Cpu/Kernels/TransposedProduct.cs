@@ -1,92 +1,20 @@
-using System.Numerics.Tensors;
-using MergeKit.Core.Numerics;
-
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
-/// <summary>Products with weights stored [in, out]: panels of columns are transposed into scratch, then multiplied as usual.</summary>
-internal static unsafe class TransposedProduct
+/// <summary>Products with weights stored [in, out], as GPT-2's are. They are packed like others, and cheaper: a panel is a copy.</summary>
+internal static class TransposedProduct
 {
-    private const int MaxPanelFloats = 1 << 20;
-    private const int FewTokens = 8;
-    private const int ColumnBlock = 256;
-
-    /// <summary>y[t, o] = sum_i x[t, i] W[i, o] + beta y[t, o].</summary>
-    /// <param name="x">[tokens, inputs], row-major.</param>
-    /// <param name="tokens">Rows of x.</param>
+    /// <summary>
+    /// <c>y[t * yStride + o] = sum_i x[t, i] W[i, o] + beta y[t * yStride + o]</c>. With <paramref name="beta"/> = 0, y is not read.
+    /// </summary>
+    /// <param name="x">tokens x <c>w.Rows</c>, densely packed.</param>
+    /// <param name="tokens">Rows of x and y.</param>
     /// <param name="w">The weights as stored: rows are inputs, columns outputs.</param>
-    /// <param name="y">Row t starts at t x <paramref name="yStride"/>.</param>
-    /// <param name="yStride">Floats from one row of y to the next.</param>
-    /// <param name="pool">The workers.</param>
-    /// <param name="beta">Factor on what y holds.</param>
-    public static void Multiply(ReadOnlySpan<float> x, int tokens, WeightMatrix w, Span<float> y, int yStride, WorkerPool pool, float beta = 0)
-    {
-        var (inputs, outputs) = (w.Rows, w.Columns);
-        if (tokens <= FewTokens)
-        {
-            MultiplyFew(x, tokens, w, y, yStride, pool, beta);
-            return;
-        }
-
-        var width = Math.Clamp(MaxPanelFloats / inputs, 16, outputs < 16 ? 16 : outputs);
-        var panel = new float[(long)Math.Min(width, outputs) * inputs];
-        fixed (float* scratch = panel)
-        {
-            for (var start = 0; start < outputs; start += width)
-            {
-                var count = Math.Min(width, outputs - start);
-                Transpose(w, start, count, (nint)scratch, pool);
-                var transposed = new WeightMatrix((nint)scratch, DType.F32, count, inputs, inputs);
-                MatrixProduct.Multiply(x, tokens, transposed, y[start..], yStride, pool, beta);
-            }
-        }
-    }
-
-    /// <summary>Row by row of the weights: y[t] += x[t, i] W[i].</summary>
-    private static void MultiplyFew(ReadOnlySpan<float> x, int tokens, WeightMatrix w, Span<float> y, int yStride, WorkerPool pool, float beta)
-    {
-        fixed (float* inputs = x, outputs = y)
-        {
-            var (xs, ys, size) = ((nint)inputs, (nint)outputs, w.Type.Size());
-            pool.For((w.Columns + ColumnBlock - 1) / ColumnBlock, (block, _) =>
-            {
-                var (start, count) = (block * ColumnBlock, Math.Min(ColumnBlock, w.Columns - block * ColumnBlock));
-                Span<float> line = stackalloc float[ColumnBlock];
-                line = line[..count];
-                for (var token = 0; token < tokens; token++)
-                {
-                    var row = new Span<float>((float*)ys + (long)token * yStride + start, count);
-                    if (beta == 0)
-                        row.Clear();
-                    else
-                        TensorPrimitives.Multiply(row, beta, row);
-                }
-
-                for (var i = 0; i < w.Rows; i++)
-                {
-                    Widening.ToSingle(w.Data + (nint)((i * w.RowStrideElements + start) * size), w.Type, line);
-                    for (var token = 0; token < tokens; token++)
-                    {
-                        var row = new Span<float>((float*)ys + (long)token * yStride + start, count);
-                        TensorPrimitives.MultiplyAdd(line, ((float*)xs)[(long)token * w.Rows + i], row, row);
-                    }
-                }
-            });
-        }
-    }
-
-    private static void Transpose(WeightMatrix w, int start, int count, nint scratch, WorkerPool pool)
-    {
-        const int rows = 64;
-        var (inputs, size) = (w.Rows, w.Type.Size());
-        pool.For((inputs + rows - 1) / rows, (block, _) =>
-        {
-            var line = new float[count];
-            for (var i = block * rows; i < Math.Min(inputs, (block + 1) * rows); i++)
-            {
-                Widening.ToSingle(w.Data + (nint)((i * w.RowStrideElements + start) * size), w.Type, line);
-                for (var o = 0; o < count; o++)
-                    ((float*)scratch)[(long)o * inputs + i] = line[o];
-            }
-        });
-    }
+    /// <param name="y">The result.</param>
+    /// <param name="yStride">Floats from a row of y to the next, at least <c>w.Columns</c>.</param>
+    /// <param name="pool">Who works.</param>
+    /// <param name="beta">Factor of what y holds.</param>
+    /// <exception cref="ArgumentException">A span is too short for the shapes, or the weights are not of a floating-point type.</exception>
+    public static void Multiply(
+        ReadOnlySpan<float> x, int tokens, WeightMatrix w, Span<float> y, int yStride, WorkerPool pool, float beta = 0) =>
+        MatrixProduct.MultiplyTransposed(InstructionPaths.Best, x, tokens, w, y, yStride, pool, beta);
 }

@@ -2,7 +2,10 @@ using System.Runtime.CompilerServices;
 
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
-/// <summary>The loops behind <see cref="VectorOps"/>. What is left after the last full vector passes through a padded copy, so every element meets the same arithmetic.</summary>
+/// <summary>
+/// The loops behind <see cref="VectorOps"/>. What is left after the last full vector passes through a padded copy, so every element meets
+/// the same arithmetic.
+/// </summary>
 internal static unsafe class VectorLoops<TLanes, TVector>
     where TLanes : struct, ILanes<TVector>
     where TVector : struct
@@ -155,7 +158,10 @@ internal static unsafe class VectorLoops<TLanes, TVector>
             x[i] *= factor;
     }
 
-    /// <summary>A vector of up to <paramref name="count"/> values, the rest filled; <paramref name="buffer"/> holds <see cref="LargestVector"/> floats.</summary>
+    /// <summary>
+    /// A vector of up to <paramref name="count"/> values, the rest filled; <paramref name="buffer"/> holds <see cref="LargestVector"/>
+    /// floats.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static TVector LoadPart(float* x, int count, float fill, float* buffer)
     {

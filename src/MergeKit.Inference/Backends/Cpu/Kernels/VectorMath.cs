@@ -3,7 +3,8 @@ using System.Runtime.CompilerServices;
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
-/// Elementary functions of vectors, to a few units in the last place of float32. The polynomials are minimax fits (Chebyshev interpolation in 40 digits):
+/// Elementary functions of vectors, to a few units in the last place of float32. The polynomials are minimax fits (Chebyshev
+/// interpolation in 40 digits):
 /// e^r on |r| up to ln(2)/2, ln(erfc(z)/t) + z^2 over t = 1/(1 + z/2), tanh(u)/u over u^2 up to 0.37.
 /// </summary>
 internal static class VectorMath<TLanes, TVector>
@@ -64,7 +65,9 @@ internal static class VectorMath<TLanes, TVector>
         return TLanes.Divide(x, TLanes.Add(TLanes.Create(1f), Exp(TLanes.Multiply(x, inner))));
     }
 
-    /// <summary>GELU: x Phi(x), Phi the normal distribution function, by erfc(z) = t e^(-z^2 + P(t)), z = |x| / sqrt(2), t = 1 / (1 + z/2).</summary>
+    /// <summary>
+    /// GELU: x Phi(x), Phi the normal distribution function, by erfc(z) = t e^(-z^2 + P(t)), z = |x| / sqrt(2), t = 1 / (1 + z/2).
+    /// </summary>
     [MethodImpl(Inline)]
     public static TVector GeluErf(TVector x)
     {

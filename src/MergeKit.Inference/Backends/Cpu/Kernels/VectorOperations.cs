@@ -15,7 +15,8 @@ internal abstract class VectorOperations
     public abstract void RmsNorm(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, float epsilon, Span<float> y);
 
     /// <inheritdoc cref="VectorOps.LayerNorm"/>
-    public abstract void LayerNorm(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, float epsilon, Span<float> y);
+    public abstract void LayerNorm(
+        ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, float epsilon, Span<float> y);
 
     /// <summary>x = f(x).</summary>
     public abstract void Map(VectorFunction function, Span<float> x);
@@ -47,7 +48,8 @@ internal sealed unsafe class VectorOperations<TLanes, TVector> : VectorOperation
     }
 
     /// <inheritdoc/>
-    public override void LayerNorm(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, float epsilon, Span<float> y)
+    public override void LayerNorm(
+        ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, float epsilon, Span<float> y)
     {
         CheckLengths(x.Length, weight.Length, y.Length);
         if (!bias.IsEmpty)
@@ -123,14 +125,9 @@ internal sealed unsafe class VectorOperations<TLanes, TVector> : VectorOperation
         fixed (float* px = x)
         {
             var maximum = VectorLoops<TLanes, TVector>.Max(px, x.Length);
-            if (float.IsNegativeInfinity(maximum))
-            {
-                x.Clear();
-                return;
-            }
-
-            var sum = VectorLoops<TLanes, TVector>.SumOfExponentials(px, x.Length, maximum, px);
-            VectorLoops<TLanes, TVector>.Scale(px, x.Length, 1 / sum);
+            var sum = VectorLoops<TLanes, TVector>.SumOfExponentials(px, x.Length, float.IsNegativeInfinity(maximum) ? 0 : maximum, px);
+            if (sum != 0)
+                VectorLoops<TLanes, TVector>.Scale(px, x.Length, 1 / sum);
         }
     }
 
@@ -147,8 +144,8 @@ internal sealed unsafe class VectorOperations<TLanes, TVector> : VectorOperation
                 state.ArgMax = first + logits.IndexOf(maximum);
             }
 
-            if (state.ArgMax >= 0)
-                state.Sum += VectorLoops<TLanes, TVector>.SumOfExponentials(px, logits.Length, state.Maximum, null);
+            // With no maximum yet, all logits are negative infinities, which add zeros, or there is a NaN among them, which shows.
+            state.Sum += VectorLoops<TLanes, TVector>.SumOfExponentials(px, logits.Length, state.ArgMax < 0 ? 0 : state.Maximum, null);
         }
     }
 

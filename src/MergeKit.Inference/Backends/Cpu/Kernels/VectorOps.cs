@@ -1,15 +1,19 @@
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
-/// <summary>Operations on single vectors, to about 1e-6 of the result. An output may be an input itself, but not overlap it otherwise.</summary>
+/// <summary>
+/// Operations on single vectors, to about 1e-6 of the result. An output may be an input itself, but not overlap it otherwise.
+/// </summary>
 internal static class VectorOps
 {
     private static readonly VectorOperations Best = VectorOperations.For(InstructionPaths.Best);
 
     /// <summary>y = x / sqrt(mean(x^2) + epsilon) * weight (Zhang and Sennrich 2019).</summary>
-    public static void RmsNorm(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, float epsilon, Span<float> y) => Best.RmsNorm(x, weight, epsilon, y);
+    public static void RmsNorm(
+        ReadOnlySpan<float> x, ReadOnlySpan<float> weight, float epsilon, Span<float> y) => Best.RmsNorm(x, weight, epsilon, y);
 
     /// <summary>y = (x - mean) / sqrt(variance + epsilon) * weight + bias; an empty bias counts as 0 (Ba et al. 2016).</summary>
-    public static void LayerNorm(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, float epsilon, Span<float> y) =>
+    public static void LayerNorm(
+        ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, float epsilon, Span<float> y) =>
         Best.LayerNorm(x, weight, bias, epsilon, y);
 
     /// <summary>x = x sigmoid(x).</summary>
@@ -28,12 +32,16 @@ internal static class VectorOps
     public static void Tanh(Span<float> x) => Best.Map(VectorFunction.Tanh, x);
 
     /// <summary>y = f(gate) up (Shazeer 2020).</summary>
-    public static void Gated(VectorFunction function, ReadOnlySpan<float> gate, ReadOnlySpan<float> up, Span<float> y) => Best.MapGated(function, gate, up, y);
+    public static void Gated(
+        VectorFunction function, ReadOnlySpan<float> gate, ReadOnlySpan<float> up, Span<float> y) => Best.MapGated(function, gate, up, y);
 
     /// <summary>x = e^x / sum e^x. Negative infinities become 0; if there is nothing else, all do.</summary>
     public static void Softmax(Span<float> x) => Best.Softmax(x);
 
-    /// <summary>Takes a chunk of a row of logits into account, the first of which belongs to id <paramref name="first"/>. Chunks come in ascending order.</summary>
+    /// <summary>
+    /// Takes a chunk of a row of logits into account, the first of which belongs to id <paramref name="first"/>. Chunks come in ascending
+    /// order.
+    /// </summary>
     public static void Accumulate(ReadOnlySpan<float> logits, int first, ref LogSumExp state) => Best.Accumulate(logits, first, ref state);
 }
 
@@ -56,7 +64,9 @@ internal enum VectorFunction
     Tanh,
 }
 
-/// <summary>What is known of a row of logits after some chunks: ln sum e^x and the largest logit's id, without ever holding the row.</summary>
+/// <summary>
+/// What is known of a row of logits after some chunks: ln sum e^x and the largest logit's id, without ever holding the row.
+/// </summary>
 internal struct LogSumExp
 {
     /// <summary>Nothing seen.</summary>

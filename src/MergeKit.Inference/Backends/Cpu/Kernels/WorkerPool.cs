@@ -3,7 +3,8 @@ using System.Runtime.ExceptionServices;
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
-/// A fixed set of threads for loops of a few microseconds. The caller is worker 0; the others spin for a moment after each loop and then park.
+/// A fixed set of threads for loops of a few microseconds. The caller is worker 0; the others spin for a moment after each loop and then
+/// park.
 /// A loop never waits for a parked thread to wake: whoever is awake takes the next indices.
 /// </summary>
 /// <remarks>One loop at a time: a second one, from inside a body or from another thread, is refused.</remarks>
@@ -16,6 +17,7 @@ public sealed class WorkerPool : IDisposable
 
     private readonly Helper[] _helpers;
     private readonly ScratchMemory[] _scratch;
+    private readonly ScratchMemory _shared = new();
     private volatile Loop? _current;
     private volatile bool _stopping;
     private int _busy;
@@ -39,7 +41,8 @@ public sealed class WorkerPool : IDisposable
     public int Threads { get; }
 
     /// <summary>
-    /// Calls <paramref name="body"/>(index, worker) once for every index below <paramref name="count"/>, in any order, on any worker, and returns when all have returned.
+    /// Calls <paramref name="body"/>(index, worker) once for every index below <paramref name="count"/>, in any order, on any worker, and
+    /// returns when all have returned.
     /// After an exception no further index is started; the first exception is thrown to the caller.
     /// </summary>
     /// <exception cref="InvalidOperationException">A loop is already running on this pool.</exception>
@@ -75,10 +78,14 @@ public sealed class WorkerPool : IDisposable
     }
 
     /// <summary>
-    /// At least <paramref name="floats"/> floats at a multiple of 64 bytes, private to a worker, kept from loop to loop; contents are undefined.
+    /// At least <paramref name="floats"/> floats at a multiple of 64 bytes, private to a worker, kept from loop to loop; contents are
+    /// undefined.
     /// A later call for the same worker invalidates the earlier answer.
     /// </summary>
     internal unsafe float* Scratch(int worker, long floats) => _scratch[worker].Reserve(floats);
+
+    /// <summary>As <see cref="Scratch"/>, but one block for all workers, to be reserved before a loop.</summary>
+    internal unsafe float* SharedScratch(long floats) => _shared.Reserve(floats);
 
     private static void RunAlone(int count, Action<int, int> body)
     {
@@ -145,7 +152,7 @@ public sealed class WorkerPool : IDisposable
             {
                 if (Volatile.Read(ref _active.Value) == 0)
                     return;
-                Thread.SpinWait(8);
+                Thread.SpinWait(1);
             }
 
             lock (this)
@@ -209,7 +216,7 @@ public sealed class WorkerPool : IDisposable
             {
                 if (_pool._current != last || _pool._stopping)
                     return;
-                Thread.SpinWait(8);
+                Thread.SpinWait(1);
             }
 
             Interlocked.Exchange(ref _parked, 1);
