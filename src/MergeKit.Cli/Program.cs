@@ -1,1 +1,3 @@
-Console.WriteLine("mergekit");
+using MergeKit.Cli;
+
+return Application.Run(args, Console.Out, Console.Error);

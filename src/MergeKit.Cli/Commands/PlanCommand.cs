@@ -1,0 +1,53 @@
+using System.CommandLine;
+using MergeKit.Cli.Display;
+using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Merging.Planning;
+using MergeKit.Core.Recipes;
+
+namespace MergeKit.Cli.Commands;
+
+/// <summary><c>mergekit plan RECIPE</c>: decides everything and reads no tensor data.</summary>
+internal static class PlanCommand
+{
+    private static readonly Argument<string> RecipeFile = new("RECIPE") { Description = "The recipe: a YAML file in mergekit's format." };
+    private static readonly Option<string> Output = new("--output", "-o") { Description = "Where the result would go: checks the disk's space.", HelpName = "DIR" };
+    private static readonly Option<bool> Summary = new("--summary") { Description = "Leave out the list of tensors." };
+
+    public static Command Create()
+    {
+        var command = new Command("plan", "Check a recipe and show what each output tensor would be made of, from headers and configurations alone.")
+        {
+            RecipeFile, Output, Summary, CommonOptions.Json,
+        };
+        CommonOptions.AddPlanOptions(command);
+        command.SetAction(Execute);
+        return command;
+    }
+
+    private static int Execute(ParseResult parsed)
+    {
+        var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+        var recipes = RecipeSet.BuildOrder(RecipeReader.Read(CommonOptions.Resolve(parsed, parsed.GetValue(RecipeFile)!)));
+        var (executable, reports) = (true, new List<System.Text.Json.Nodes.JsonNode?>());
+        foreach (var recipe in recipes)
+        {
+            if (RecipeSet.UsedBy(recipe, recipes) is { Count: > 0 } used)
+            {
+                error.WriteLine($"note: document '{recipe.Name ?? "result"}' is planned when it is run: it uses {string.Join(", ", used.Select(other => $"'{other.Name}'"))}, not yet made");
+                continue;
+            }
+
+            using var plan = MergePlanner.Plan(recipe, CommonOptions.ToPlanOptions(parsed, parsed.GetValue(Output)));
+            executable &= plan.IsExecutable;
+            if (parsed.GetValue(CommonOptions.Json))
+                reports.Add(PlanReport.Json(plan));
+            else
+                PlanReport.Print(plan, output, withTensors: !parsed.GetValue(Summary));
+            ProblemPrinter.Print(plan.Problems, error);
+        }
+
+        if (parsed.GetValue(CommonOptions.Json))
+            output.WriteLine(PlanReport.Text(reports));
+        return executable ? ExitCodes.Done : ExitCodes.Input;
+    }
+}

@@ -1,0 +1,67 @@
+using System.CommandLine;
+using MergeKit.Cli.Display;
+
+namespace MergeKit.Cli.Commands;
+
+/// <summary><c>mergekit run RECIPE OUT</c>: carries a recipe out.</summary>
+internal static class RunCommand
+{
+    private static readonly Argument<string> Recipe = new("RECIPE") { Description = "The recipe: a YAML file in mergekit's format." };
+    private static readonly Argument<string> Output = new("OUT") { Description = "The folder to make; must not exist or be empty." };
+
+    private static readonly Option<string> Intermediate = new("--intermediate-dir", "-I")
+    { Description = "Keep the results of named documents in this folder, each under its name.", HelpName = "DIR" };
+
+    private static readonly Option<bool> Resume = new("--resume")
+    { Description = "Go on with an interrupted run, and refuse to discard another recipe's. (Without it the same run is resumed, another's discarded.)" };
+
+    private static readonly Option<bool> NoResume = new("--no-resume") { Description = "Discard what an interrupted run has left." };
+    private static readonly Option<bool> HashInputs = new("--hash-inputs") { Description = "State the SHA-256 of every input file in the model card." };
+    private static readonly Option<bool> NoCard = new("--no-write-model-card") { Description = "Write no README.md." };
+    private static readonly Option<bool> WriteCard = new("--write-model-card") { Description = "Write README.md (default)." };
+    private static readonly Option<bool> Quiet = new("--quiet", "-q") { Description = "Print only problems." };
+
+    /// <summary>mergekit's options that have no meaning here: accepted, so that scripts go on working.</summary>
+    private static readonly Option[] NoEffect =
+    [
+        .. new[] { "--lazy-unpickle", "--low-cpu-memory", "--cuda", "--read-to-gpu", "--multi-gpu", "--async-write", "--clone-tensors",
+            "--trust-remote-code", "--safe-serialization", "--verbose" }.Select(name => new Option<bool>(name) { Hidden = true }),
+        .. new[] { "--transformers-cache", "--lora-merge-cache", "--lora-merge-dtype", "--gpu-rich" }.Select(name => new Option<string>(name) { Hidden = true }),
+    ];
+
+    public static Command Create()
+    {
+        var command = new Command("run", "Carry a recipe out: merge, verify, publish.") { Recipe, Output, Intermediate, Resume, NoResume, HashInputs, WriteCard, NoCard, Quiet, CommonOptions.Json };
+        CommonOptions.AddPlanOptions(command);
+        foreach (var option in NoEffect)
+            command.Add(option);
+        command.SetAction(Execute);
+        return command;
+    }
+
+    private static int Execute(ParseResult parsed)
+    {
+        var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+        foreach (var option in NoEffect.Where(option => parsed.GetResult(option) is { Implicit: false }))
+            error.WriteLine($"note: {option.Name} has no effect here");
+        using var interrupt = new Interrupt();
+        var job = new RunJob
+        {
+            RecipePath = CommonOptions.Resolve(parsed, parsed.GetValue(Recipe)!),
+            OutputPath = Path.GetFullPath(CommonOptions.Resolve(parsed, parsed.GetValue(Output)!)),
+            IntermediatePath = parsed.GetValue(Intermediate) is { } folder ? Path.GetFullPath(CommonOptions.Resolve(parsed, folder)) : null,
+            Options = CommonOptions.ToPlanOptions(parsed, parsed.GetValue(Output)),
+            Resume = parsed.GetValue(NoResume) ? Core.Merging.Execution.ResumeMode.Never
+                : parsed.GetValue(Resume) ? Core.Merging.Execution.ResumeMode.Require : Core.Merging.Execution.ResumeMode.WhenSame,
+            HashInputs = parsed.GetValue(HashInputs),
+            WriteCard = !parsed.GetValue(NoCard),
+            Cancellation = interrupt.Token,
+        };
+        var results = job.Run(new RunDisplay(error, parsed.GetValue(Quiet) || parsed.GetValue(CommonOptions.Json)));
+        if (parsed.GetValue(CommonOptions.Json))
+            output.WriteLine(RunReport.Json(results));
+        else if (!parsed.GetValue(Quiet))
+            RunReport.Print(results, output);
+        return ExitCodes.Done;
+    }
+}

@@ -1,0 +1,31 @@
+using System.Globalization;
+using System.IO.Hashing;
+using System.Text;
+using MergeKit.Core.Merging.Planning;
+using MergeKit.Core.Numerics;
+
+namespace MergeKit.Core.Merging.Execution;
+
+/// <summary>Identifies a plan with its inputs: the decided jobs, the seed, and every input file's path, length and time of change.</summary>
+internal static class InputIdentity
+{
+    /// <summary>Equal for equal work, 32 hexadecimal digits.</summary>
+    public static string Take(MergePlan plan)
+    {
+        var text = new StringBuilder();
+        text.Append(CultureInfo.InvariantCulture, $"{plan.Options.Seed} {plan.Options.ShardBytes}\n");
+        foreach (var job in plan.Jobs)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"{job.Name} {job.ShapeText} {job.OutputType.SafetensorsName()} {job.Method.Description.Name} {Text(job.Parameters)}\n");
+            foreach (var source in job.Sources)
+                text.Append(CultureInfo.InvariantCulture, $" {source.Data.Description} {source.Data.Type} {source.Data.Count} {source.IsBase} {Text(source.Parameters)}\n");
+        }
+
+        foreach (var file in plan.Models.SelectMany(model => model.Checkpoint.Files).Select(file => new FileInfo(file.File)))
+            text.Append(CultureInfo.InvariantCulture, $"{file.FullName} {(file.Exists ? file.Length : -1)} {file.LastWriteTimeUtc.Ticks}\n");
+        return Convert.ToHexStringLower(XxHash128.Hash(Encoding.UTF8.GetBytes(text.ToString())));
+    }
+
+    private static string Text(IReadOnlyDictionary<string, double> parameters) =>
+        string.Join(',', parameters.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => string.Create(CultureInfo.InvariantCulture, $"{pair.Key}={pair.Value:R}")));
+}

@@ -1,0 +1,56 @@
+using MergeKit.Core.Architectures;
+using MergeKit.Core.Checkpoints;
+using MergeKit.Core.Recipes;
+
+namespace MergeKit.Core.Merging.Planning;
+
+/// <summary>A model of a recipe with its headers and configuration read.</summary>
+public sealed class LoadedModel(ModelReference reference, string folder, Checkpoint checkpoint, ModelConfig? config, IReadOnlyList<WeightSpec> weights)
+{
+    private static readonly string[] LayerCountKeys = ["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
+
+    /// <summary>How the recipe names it.</summary>
+    public ModelReference Reference { get; } = reference;
+
+    /// <summary>Where it lies.</summary>
+    public string Folder { get; } = folder;
+
+    /// <summary>Its weights.</summary>
+    public Checkpoint Checkpoint { get; } = checkpoint;
+
+    /// <summary>Its configuration; null for raw state dicts.</summary>
+    public ModelConfig? Config { get; } = config;
+
+    /// <summary>The tensors it ought to have, in order.</summary>
+    public IReadOnlyList<WeightSpec> Weights { get; } = weights;
+
+    /// <summary>Tensors that were taken for some output.</summary>
+    public HashSet<string> Used { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>The key of its configuration that holds the number of layers, if there is one.</summary>
+    public string? LayerCountKey { get; } = config is null ? null : LayerCountKeys.FirstOrDefault(key => config.Json[key] is not null);
+
+    /// <summary>Number of layers: what the configuration says, else what the names show.</summary>
+    public int LayerCount { get; } = CountLayers(config, weights);
+
+    /// <inheritdoc/>
+    public override string ToString() => Reference.ToString();
+
+    private static int CountLayers(ModelConfig? config, IReadOnlyList<WeightSpec> weights)
+    {
+        var key = config is null ? null : LayerCountKeys.FirstOrDefault(name => config.Json[name] is not null);
+        return key is not null ? checked((int)config!.RequireInt(key)) : weights.Max(weight => weight.Layer) + 1 ?? 0;
+    }
+
+    /// <summary>The stored tensor for a declared one, under its name or an alias, with the layer number replaced.</summary>
+    public TensorInfo? Find(WeightSpec weight, int? layer)
+    {
+        foreach (var name in weight.AllNames)
+            if (Checkpoint.Find(WithLayer(name, layer)) is { } tensor)
+                return tensor;
+        return null;
+    }
+
+    /// <summary>A tensor name with its layer number replaced.</summary>
+    public static string WithLayer(string name, int? layer) => layer is { } number ? LayerName.Parse(name).With(number) : name;
+}

@@ -1,0 +1,68 @@
+using MergeKit.Core.Checkpoints;
+using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Numerics;
+using MergeKit.Core.Recipes;
+
+namespace MergeKit.Core.Merging.Planning;
+
+/// <summary>Every output tensor decided and every problem found. No tensor data has been read.</summary>
+public sealed class MergePlan : IDisposable
+{
+    internal MergePlan(Recipe recipe, PlanOptions options) => (Recipe, Options) = (recipe, options);
+
+    /// <summary>What the user wrote.</summary>
+    public Recipe Recipe { get; }
+
+    /// <summary>What the command line added.</summary>
+    public PlanOptions Options { get; }
+
+    /// <summary>The models that could be opened.</summary>
+    public IReadOnlyList<LoadedModel> Models { get; internal set; } = [];
+
+    /// <summary>The model whose configuration and tokenizer the result gets.</summary>
+    public LoadedModel? Template { get; internal set; }
+
+    /// <summary>The output tensors in the order they are written.</summary>
+    public IReadOnlyList<TensorJob> Jobs { get; internal set; } = [];
+
+    /// <summary>Everything found, errors first.</summary>
+    public IReadOnlyList<Problem> Problems { get; internal set; } = [];
+
+    /// <summary>The result's config.json; null for raw state dicts.</summary>
+    public string? ConfigJson { get; internal set; }
+
+    /// <summary>Files copied beside the weights: name in the result to source path.</summary>
+    public IReadOnlyDictionary<string, string> Copies { get; internal set; } = new Dictionary<string, string>();
+
+    /// <summary>The output files and where each tensor lies in them.</summary>
+    public ShardLayout? Layout { get; internal set; }
+
+    /// <summary>Whether the plan can be carried out.</summary>
+    public bool IsExecutable => Problems.All(problem => problem.Severity != Severity.Error);
+
+    /// <summary>Elements of all output tensors.</summary>
+    public long Parameters => Jobs.Sum(job => job.Count);
+
+    /// <summary>Bytes of all output tensors.</summary>
+    public long OutputBytes => Jobs.Sum(job => job.ByteLength);
+
+    /// <summary>Bytes that are read at least once.</summary>
+    public long InputBytes => Jobs.Sum(job => job.Sources.Sum(source => source.Data.Count * source.Data.Type.Size()));
+
+    /// <summary>Working memory of the merge in bytes, mapped file pages and the runtime apart.</summary>
+    public long WorkingBytes => Options.Threads * Execution.WorkerBuffers.Size(RowsPerWorker, ChunkElements);
+
+    /// <summary>Rows of floats that each worker needs: sources, scratch, result.</summary>
+    public int RowsPerWorker => Jobs.Select(job => job.Sources.Count).DefaultIfEmpty(1).Max() + Chunk.ScratchRows + 1;
+
+    /// <summary>Elements of one chunk: the option, rounded up to whole summation blocks.</summary>
+    public int ChunkElements =>
+        Math.Max(1, (Options.ChunkElements + TensorInputs.BlockElements - 1) / TensorInputs.BlockElements) * TensorInputs.BlockElements;
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var model in Models)
+            model.Checkpoint.Dispose();
+    }
+}

@@ -1,0 +1,82 @@
+using MergeKit.Core.Architectures;
+using MergeKit.Core.Checkpoints;
+using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Recipes;
+
+namespace MergeKit.Core.Merging.Planning;
+
+/// <summary>Opens every model of a recipe once, reading headers and configurations only.</summary>
+internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
+{
+    /// <summary>The models that could be opened; what could not is among the problems.</summary>
+    public Dictionary<ModelReference, LoadedModel> Load(Recipe recipe)
+    {
+        var models = new Dictionary<ModelReference, LoadedModel>();
+        foreach (var reference in recipe.AllModels())
+        {
+            try
+            {
+                if (Refused(reference) is { } refusal)
+                    problems.Add(Problem.Error(refusal, reference.Location));
+                else
+                    models.Add(reference, Open(reference, recipe));
+            }
+            catch (InputException e)
+            {
+                problems.AddRange(e.Problems.Select(problem => problem with { Location = problem.Location ?? reference.Location }));
+            }
+        }
+
+        return models;
+    }
+
+    private static string? Refused(ModelReference reference)
+    {
+        if (reference.Adapter is not null)
+            return $"model '{reference}': LoRA adapters (model+adapter) are not built yet; fold the adapter into the model first";
+        if (reference.Revision is not null)
+            return $"model '{reference}': revisions of hub models are not built yet; give the path of a local folder";
+        return reference.OverrideArchitecture is not null ? $"model '{reference}': override_architecture is not built yet" : null;
+    }
+
+    private LoadedModel Open(ModelReference reference, Recipe recipe)
+    {
+        var folder = Resolve(reference.Path, recipe.File);
+        if (options.Raw)
+        {
+            var state = Checkpoint.Open(folder);
+            return new LoadedModel(reference, folder, state, null, [.. state.Tensors.Select(tensor => new WeightSpec(tensor.Name, TensorRole.Other))]);
+        }
+
+        if (!Directory.Exists(folder))
+            throw new InputException(NotFound(reference.Path, folder));
+        var config = ModelConfig.Read(folder);
+        var checkpoint = Checkpoint.Open(folder);
+        problems.AddRange(checkpoint.Warnings);
+        var weights = ArchitectureCatalog.Find(config)?.Weights(config) ?? InferredLayout.Weights(checkpoint, config);
+        return new LoadedModel(reference, folder, checkpoint, config, weights);
+    }
+
+    private static string NotFound(string path, string folder)
+    {
+        if (File.Exists(folder))
+            return $"model '{path}' is a file; a model folder with config.json is wanted (state dicts without a config: --raw)";
+        var isHubId = !Path.IsPathRooted(path) && path.Count(c => c == '/') == 1 && !path.StartsWith('.');
+        return $"model '{path}': there is no such folder ({folder})" + (isHubId ? "; fetching models from a hub is not built, give the path of a local copy" : "");
+    }
+
+    /// <summary>An earlier document's result, a path from the working directory, or a path beside the recipe.</summary>
+    private string Resolve(string path, string recipeFile)
+    {
+        if (options.NamedResults.TryGetValue(path, out var result))
+            return result;
+        var here = Path.Combine(options.WorkingDirectory, path);
+        if (Path.Exists(here) || Path.GetDirectoryName(Path.GetFullPath(recipeFile, options.WorkingDirectory)) is not { } beside)
+            return Shown(here, path);
+        var there = Path.Combine(beside, path);
+        return Path.Exists(there) ? there : Shown(here, path);
+    }
+
+    private string Shown(string full, string asWritten) =>
+        Path.GetFullPath(options.WorkingDirectory) == Path.GetFullPath(Directory.GetCurrentDirectory()) ? asWritten : full;
+}

@@ -1,0 +1,35 @@
+namespace MergeKit.Core.Merging.Planning;
+
+/// <summary>What the command line adds to a recipe.</summary>
+public sealed record PlanOptions
+{
+    /// <summary>The folder that relative model paths start from.</summary>
+    public string WorkingDirectory { get; init; } = Directory.GetCurrentDirectory();
+
+    /// <summary>Where earlier documents of the same file were written: name to folder.</summary>
+    public IReadOnlyDictionary<string, string> NamedResults { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Largest output file in bytes, unless one tensor alone is larger.</summary>
+    public long ShardBytes { get; init; } = 5_000_000_000;
+
+    /// <summary>Merge models of different architectures if their tensors agree.</summary>
+    public bool AllowCrimes { get; init; }
+
+    /// <summary>State dicts without a config: every tensor by name, no layers.</summary>
+    public bool Raw { get; init; }
+
+    /// <summary>Copy tokenizer and generation files of the base (or first) model.</summary>
+    public bool CopyTokenizer { get; init; } = true;
+
+    /// <summary>Seed of every random choice.</summary>
+    public ulong Seed { get; init; }
+
+    /// <summary>Worker threads.</summary>
+    public int Threads { get; init; } = Environment.ProcessorCount;
+
+    /// <summary>Elements of one chunk; rounded up to a whole number of summation blocks.</summary>
+    public int ChunkElements { get; init; } = 32768;
+
+    /// <summary>Where the result will be written, for the disk space check; null: not checked.</summary>
+    public string? OutputFolder { get; init; }
+}

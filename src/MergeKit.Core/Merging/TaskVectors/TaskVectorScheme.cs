@@ -1,0 +1,146 @@
+using System.Numerics.Tensors;
+using MergeKit.Core.Merging.Methods;
+using MergeKit.Core.Recipes;
+
+namespace MergeKit.Core.Merging.TaskVectors;
+
+/// <summary>How a task vector is thinned out before it is added.</summary>
+public enum Trim
+{
+    /// <summary>Not at all.</summary>
+    None,
+
+    /// <summary>The largest magnitudes stay.</summary>
+    Magnitude,
+
+    /// <summary>Each entry stays with a fixed probability.</summary>
+    Random,
+}
+
+/// <summary>The scheme that all task-vector methods share: D_i = W_i - W_b; trim; rescale; E_i = w_i D_i; sign consensus; sum; normalize;
+/// times lambda; add the base. A method is a choice of trimming, consensus and defaults.</summary>
+/// <param name="Trim">How task vectors are thinned out.</param>
+/// <param name="Consensus">Whether only entries with the majority's sign are added.</param>
+/// <param name="Normalize">Default of the parameter <c>normalize</c>.</param>
+/// <param name="Rescale">Default of the parameter <c>rescale</c>.</param>
+public sealed record TaskVectorScheme(Trim Trim, bool Consensus, bool Normalize, bool Rescale)
+{
+    private const double SmallestSum = 1e-7;
+    private const double SmallestDivisor = 1e-8;
+
+    /// <summary>The method's description with the scheme's parameters.</summary>
+    public MethodDescription Describe(string name, string summary) => new(name, summary,
+    [
+        ParameterSet.Weight,
+        ParameterSet.PerModel("density", 1.0, "Share of the task vector's entries that stay."),
+        ParameterSet.Flag("normalize", Normalize, "Divide by the sum of the weights that were added."),
+        ParameterSet.Flag("rescale", Rescale, "After trimming, scale each task vector back to its L1 norm."),
+        ParameterSet.Number("lambda", 1.0, "Factor for the merged task vector."),
+        ParameterSet.Flag("int8_mask", false, "Accepted for mergekit's sake; saves nothing here and changes nothing."),
+    ]);
+
+    /// <summary>Finds fault with densities.</summary>
+    public IEnumerable<string> Check(TensorJob job)
+    {
+        foreach (var i in job.Others)
+        {
+            var density = job.Get(i, "density");
+            if (density < 0)
+                yield return $"the density of {job.Sources[i].Model} is {density}; 0 to 1 is wanted";
+            else if (Trim == Trim.Magnitude && density < 1 && Keep(density, job.Count) == 0)
+                yield return $"density {density} of {job.Sources[i].Model} keeps none of its {job.Count} elements";
+        }
+    }
+
+    /// <summary>How many of n elements a density keeps: floor(density n), in double precision.</summary>
+    public static long Keep(double density, long count) => (long)(density * count);
+
+    /// <summary>The passes over the tensor, and the elementwise step.</summary>
+    public ChunkCombiner Prepare(TensorInputs inputs)
+    {
+        var job = inputs.Job;
+        var models = job.Others.ToArray();
+        var trimmers = MakeTrimmers(inputs, models);
+        var factors = job.Is("rescale") ? RescaleFactors(inputs, models, trimmers) : [.. models.Select(_ => 1.0)];
+        var weights = models.Select(i => (float)job.Get(i, "weight")).ToArray();
+        var scales = models.Select((i, at) => (float)(job.Get(i, "weight") * factors[at])).ToArray();
+        var (normalize, lambda, baseIndex) = (job.Is("normalize"), (float)job.Get("lambda"), job.BaseIndex);
+        var total = weights.Sum();
+        var divisor = !normalize || Math.Abs(total) < SmallestDivisor ? 1 : total;
+        return (chunk, result) =>
+        {
+            var origin = chunk.Source(baseIndex);
+            for (var at = 0; at < models.Length; at++)
+                Trimmed(chunk, origin, models[at], trimmers[at]);
+            if (Consensus)
+                SignConsensus.Merge(chunk, models, scales, normalize ? weights : null, result);
+            else
+                Sum(chunk, models, scales, divisor, result);
+            TensorPrimitives.MultiplyAdd(result, lambda, origin, result);
+        };
+    }
+
+    private Trimmer[] MakeTrimmers(TensorInputs inputs, int[] models)
+    {
+        var job = inputs.Job;
+        var trimmers = models.Select(_ => Trimmer.Nothing).ToArray();
+        if (Trim == Trim.None)
+            return trimmers;
+        var thinned = Enumerable.Range(0, models.Length).Where(at => job.Get(models[at], "density") < 1).ToArray();
+        if (Trim == Trim.Random)
+        {
+            foreach (var at in thinned)
+                trimmers[at] = Trimmer.Random(inputs.RandomFor(models[at]), job.Get(models[at], "density"));
+            return trimmers;
+        }
+
+        var cuts = MagnitudeCut.Find(inputs, [.. thinned.Select(at => (models[at], Keep(job.Get(models[at], "density"), job.Count)))]);
+        for (var i = 0; i < thinned.Length; i++)
+            trimmers[thinned[i]] = Trimmer.Magnitude(cuts[i]);
+        return trimmers;
+    }
+
+    /// <summary>sum|D| / sum|trimmed D| per model; 1 where either sum is below 1e-7, or where nothing was trimmed.</summary>
+    private static double[] RescaleFactors(TensorInputs inputs, int[] models, Trimmer[] trimmers)
+    {
+        var factors = models.Select(_ => 1.0).ToArray();
+        var active = Enumerable.Range(0, models.Length).Where(at => trimmers[at] != Trimmer.Nothing).ToArray();
+        if (active.Length == 0)
+            return factors;
+        var baseIndex = inputs.Job.BaseIndex;
+        var sums = inputs.Sum(2 * active.Length, (chunk, offset, length, sum) =>
+        {
+            for (var i = 0; i < active.Length; i++)
+            {
+                var delta = chunk.Source(models[active[i]]).Slice(offset, length);
+                TensorPrimitives.Subtract(delta, chunk.Source(baseIndex).Slice(offset, length), delta);
+                sum[2 * i] = TensorPrimitives.SumOfMagnitudes<float>(delta);
+                trimmers[active[i]].Apply(delta, chunk.Start + offset, chunk.Scratch(0)[..length]);
+                sum[2 * i + 1] = TensorPrimitives.SumOfMagnitudes<float>(delta);
+            }
+        });
+        for (var i = 0; i < active.Length; i++)
+            if (sums[2 * i] >= SmallestSum && sums[2 * i + 1] >= SmallestSum)
+                factors[active[i]] = sums[2 * i] / sums[2 * i + 1];
+        return factors;
+    }
+
+    private static void Trimmed(Chunk chunk, ReadOnlySpan<float> origin, int model, Trimmer trimmer)
+    {
+        var delta = chunk.Source(model);
+        TensorPrimitives.Subtract(delta, origin, delta);
+        trimmer.Apply(delta, chunk.Start, chunk.Scratch(0));
+    }
+
+    private static void Sum(Chunk chunk, int[] models, float[] scales, float divisor, Span<float> result)
+    {
+        if (models.Length == 0)
+            result.Clear();
+        else
+            TensorPrimitives.Multiply(chunk.Source(models[0]), scales[0], result);
+        for (var at = 1; at < models.Length; at++)
+            TensorPrimitives.MultiplyAdd(chunk.Source(models[at]), scales[at], result, result);
+        if (divisor != 1)
+            TensorPrimitives.Divide(result, divisor, result);
+    }
+}

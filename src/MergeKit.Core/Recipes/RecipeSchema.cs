@@ -1,0 +1,102 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using MergeKit.Core.Numerics;
+
+namespace MergeKit.Core.Recipes;
+
+/// <summary>The JSON Schema (draft 2020-12) of recipes, by which editors complete and check them. It is made from <see cref="RecipeKeys"/>
+/// and the methods' own descriptions, so it cannot disagree with the reader.</summary>
+public static class RecipeSchema
+{
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>The schema of one document of a recipe file.</summary>
+    /// <param name="methods">All merge methods.</param>
+    /// <returns>Indented JSON; the same text for the same methods.</returns>
+    public static string ToJson(IEnumerable<MethodDescription> methods)
+    {
+        var ordered = methods.OrderBy(method => method.Name, StringComparer.Ordinal).ToList();
+        var definitions = new JsonObject();
+        foreach (var table in RecipeKeys.All)
+            definitions[table.Id] = TableSchema(table, ordered);
+        definitions["parameters"] = Parse("""{"type":["object","null"],"additionalProperties":{"$ref":"#/$defs/parameterValue"}}""");
+        definitions["parameterValue"] = MethodSchema.AnyValue();
+        foreach (var method in ordered)
+        {
+            definitions[MethodSchema.Id(method, atModel: false)] = MethodSchema.Parameters(method, atModel: false);
+            definitions[MethodSchema.Id(method, atModel: true)] = MethodSchema.Parameters(method, atModel: true);
+        }
+
+        var recipe = definitions[RecipeKeys.Recipe.Id]!.AsObject();
+        recipe["oneOf"] = OneOf("models", "slices", "modules");
+        recipe["not"] = Parse("""{"required":["tokenizer","tokenizer_source"]}""");
+        recipe["allOf"] = new JsonArray([.. ordered.Select(MethodSchema.Conditional)]);
+        definitions[RecipeKeys.Module.Id]!.AsObject()["oneOf"] = OneOf("models", "slices");
+        var schema = new JsonObject
+        {
+            ["$schema"] = "https://json-schema.org/draft/2020-12/schema",
+            ["title"] = "MergeKit recipe",
+            ["description"] = "How models are merged into one.",
+            ["$ref"] = $"#/$defs/{RecipeKeys.Recipe.Id}",
+            ["$defs"] = definitions,
+        };
+        return schema.ToJsonString(Indented) + "\n";
+    }
+
+    internal static JsonObject Parse(string json) => JsonNode.Parse(json)!.AsObject();
+
+    internal static JsonObject Reference(string id) => new() { ["$ref"] = $"#/$defs/{id}" };
+
+    private static JsonArray OneOf(params string[] keys) =>
+        new([.. keys.Select(key => new JsonObject { ["required"] = new JsonArray(key) })]);
+
+    private static JsonObject TableSchema(KeyTable table, IReadOnlyList<MethodDescription> methods)
+    {
+        var properties = new JsonObject();
+        foreach (var key in table.Keys)
+        {
+            var value = KeySchema(key, methods);
+            value["description"] = key.Summary;
+            properties[key.Name] = value;
+        }
+
+        var schema = new JsonObject { ["type"] = "object", ["properties"] = properties, ["additionalProperties"] = false };
+        string[] required = [.. table.Keys.Where(key => key.Required).Select(key => key.Name)];
+        if (required.Length > 0)
+            schema["required"] = new JsonArray([.. required.Select(name => JsonValue.Create(name))]);
+        return schema;
+    }
+
+    private static JsonObject KeySchema(RecipeKey key, IReadOnlyList<MethodDescription> methods) => key.Type switch
+    {
+        KeyType.Text => Parse("""{"type":"string","minLength":1}"""),
+        KeyType.Method => methods.Count == 0
+            ? Parse("""{"type":"string"}""")
+            : new() { ["oneOf"] = new JsonArray([.. methods.Select(method => new JsonObject { ["const"] = method.Name, ["description"] = method.Summary })]) },
+        KeyType.DType => new() { ["enum"] = new JsonArray([.. DTypes.TorchNames.Select(name => JsonValue.Create(name))]) },
+        KeyType.Boolean => Parse("""{"type":"boolean"}"""),
+        KeyType.Number => Parse("""{"type":"number"}"""),
+        KeyType.Index => Parse("""{"type":"integer","minimum":0}"""),
+        KeyType.Count => Parse("""{"type":"integer","minimum":1}"""),
+        KeyType.LayerRange => Parse("""{"type":"array","items":{"type":"integer","minimum":0},"minItems":2,"maxItems":2}"""),
+        KeyType.Model or KeyType.TokenizerSource => TextOr(RecipeKeys.Model),
+        KeyType.ModelPath => TextOr(RecipeKeys.ModelPath),
+        KeyType.TokenSource => TextOr(RecipeKeys.TokenSource),
+        KeyType.ChatTemplate => new()
+        {
+            ["anyOf"] = new JsonArray(
+                new JsonObject { ["enum"] = new JsonArray([.. ChatTemplateSpec.KnownNames.Prepend("auto").Select(name => JsonValue.Create(name))]) },
+                new JsonObject { ["type"] = "string", ["minLength"] = ChatTemplateSpec.ShortestTemplate, ["pattern"] = "[{]" }),
+        },
+        KeyType.Parameters => Reference("parameters"),
+        KeyType.ParameterValue => Reference("parameterValue"),
+        KeyType.Mapping => Reference(key.Table!.Id),
+        KeyType.List => new() { ["type"] = "array", ["minItems"] = 1, ["items"] = Reference(key.Table!.Id) },
+        KeyType.Map => new() { ["type"] = "object", ["minProperties"] = 1, ["additionalProperties"] = Reference(key.Table!.Id) },
+        _ => throw new InvalidOperationException($"the key type {key.Type} has no schema"),
+    };
+
+    private static JsonObject TextOr(KeyTable table) =>
+        new() { ["anyOf"] = new JsonArray(Parse("""{"type":"string","minLength":1}"""), Reference(table.Id)) };
+}

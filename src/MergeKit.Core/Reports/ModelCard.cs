@@ -1,0 +1,90 @@
+using System.Globalization;
+using System.Text;
+using System.Text.RegularExpressions;
+using MergeKit.Core.Merging;
+using MergeKit.Core.Merging.Planning;
+
+namespace MergeKit.Core.Reports;
+
+/// <summary>The result's README.md: what it was made of, how, under which licences, and the recipe itself.</summary>
+public static partial class ModelCard
+{
+    /// <summary>Writes the card.</summary>
+    /// <param name="plan">The plan that was carried out.</param>
+    /// <param name="title">The model's name.</param>
+    /// <param name="hashes">SHA-256 of input files by path, or null.</param>
+    public static string Write(MergePlan plan, string title, IReadOnlyDictionary<string, string>? hashes)
+    {
+        var card = new StringBuilder();
+        var licences = plan.Models.Select(model => (model, licence: Licence(model.Folder))).ToList();
+        WriteFrontMatter(card, plan, [.. licences.Select(pair => pair.licence).Distinct()]);
+        var method = MethodCatalog.Find(plan.Recipe.MergeMethod)!;
+        card.AppendLine(CultureInfo.InvariantCulture, $"# {title}").AppendLine();
+        card.AppendLine("A merge of language models made by MergeKit.Net.").AppendLine();
+        card.AppendLine("## Method").AppendLine();
+        card.AppendLine(CultureInfo.InvariantCulture, $"`{method.Description.Name}`: {method.Description.Summary} Formula: {method.Formula}. Source: {method.Paper}.").AppendLine();
+        card.AppendLine("## Models").AppendLine().AppendLine("| model | role | architecture | licence | parameters |").AppendLine("|---|---|---|---|---|");
+        foreach (var (model, licence) in licences)
+            card.AppendLine(CultureInfo.InvariantCulture,
+                $"| {Cell(model.ToString())} | {(model == plan.Template ? "base or first: gives config and tokenizer" : "input")} | {Cell(model.Config?.Architecture ?? "state dict")} | {Cell(licence ?? "not stated")} | {model.Checkpoint.Tensors.Sum(tensor => tensor.ElementCount):N0} |");
+        card.AppendLine();
+        WriteIdentity(card, plan, hashes);
+        WriteLineage(card, plan);
+        card.AppendLine("## Recipe").AppendLine().AppendLine("```yaml").AppendLine(plan.Recipe.Yaml.TrimEnd()).AppendLine("```");
+        return card.ToString();
+    }
+
+    private static void WriteFrontMatter(StringBuilder card, MergePlan plan, List<string?> licences)
+    {
+        card.AppendLine("---").AppendLine("base_model:");
+        foreach (var model in plan.Models)
+            card.AppendLine(CultureInfo.InvariantCulture, $"- {Quote(model.Reference.Path)}");
+        card.AppendLine("library_name: transformers").AppendLine("tags:").AppendLine("- mergekit").AppendLine("- merge");
+        if (licences is [{ } only])
+            card.AppendLine(CultureInfo.InvariantCulture, $"license: {Quote(only)}");
+        card.AppendLine("---");
+    }
+
+    private static void WriteIdentity(StringBuilder card, MergePlan plan, IReadOnlyDictionary<string, string>? hashes)
+    {
+        card.AppendLine("## Input files").AppendLine().AppendLine(hashes is null ? "| file | bytes |" : "| file | bytes | SHA-256 |").AppendLine(hashes is null ? "|---|---|" : "|---|---|---|");
+        foreach (var file in plan.Models.SelectMany(model => model.Checkpoint.Files.Select(file => (model, file.File))))
+        {
+            var name = $"{file.model.Reference.Path}/{Path.GetFileName(file.File)}";
+            card.Append(CultureInfo.InvariantCulture, $"| {Cell(name)} | {new FileInfo(file.File).Length:N0} |");
+            card.AppendLine(hashes is null ? "" : $" {hashes[file.File]} |");
+        }
+
+        card.AppendLine();
+    }
+
+    /// <summary>Inputs that are merges themselves bring their recipes along.</summary>
+    private static void WriteLineage(StringBuilder card, MergePlan plan)
+    {
+        var merges = plan.Models.Select(model => (model, path: Path.Combine(model.Folder, "mergekit_config.yml"))).Where(pair => File.Exists(pair.path)).ToList();
+        if (merges.Count == 0)
+            return;
+        card.AppendLine("## Lineage").AppendLine();
+        foreach (var (model, path) in merges)
+            card.AppendLine(CultureInfo.InvariantCulture, $"`{model}` is itself a merge:").AppendLine().AppendLine("```yaml").AppendLine(File.ReadAllText(path).TrimEnd()).AppendLine("```").AppendLine();
+    }
+
+    private static string? Licence(string folder)
+    {
+        var path = Path.Combine(folder, "README.md");
+        if (!File.Exists(path))
+            return null;
+        var lines = File.ReadLines(path).Take(200).ToList();
+        if (lines.FirstOrDefault() != "---")
+            return null;
+        var licence = lines.Skip(1).TakeWhile(line => line != "---").Select(line => LicenceLine().Match(line)).FirstOrDefault(match => match.Success);
+        return licence?.Groups[1].Value.Trim('"', '\'');
+    }
+
+    private static string Cell(string text) => text.Replace("|", "\\|", StringComparison.Ordinal).ReplaceLineEndings(" ");
+
+    private static string Quote(string text) => $"\"{text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal)}\"";
+
+    [GeneratedRegex(@"^license:\s*(\S+)\s*$", RegexOptions.CultureInvariant)]
+    private static partial Regex LicenceLine();
+}
