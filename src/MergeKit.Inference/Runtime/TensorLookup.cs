@@ -25,6 +25,15 @@ internal sealed class TensorLookup
     /// <summary>Stored tensors that were never asked for.</summary>
     public IEnumerable<string> Unused => _source.Names.Where(name => !_used.Contains(name));
 
+    /// <summary>The used tensor of which this one, by its name, is a scale or the like (<c>x.weight_scale</c> of <c>x.weight</c>); null for none.</summary>
+    public string? Modified(string name)
+    {
+        for (var end = name.LastIndexOf('_'); end > 0; end = name.LastIndexOf('_', end - 1))
+            if (_used.Contains(name[..end]))
+                return name[..end];
+        return null;
+    }
+
     /// <summary>Whether a tensor is stored under any of its names.</summary>
     public bool Has(string name) => TryFind(name, out _, out _);
 

@@ -27,10 +27,13 @@ internal sealed class WeightLoader
     {
         var lookup = new TensorLookup(source, architecture.Weights(config));
         var weights = new WeightLoader(backend, network, lookup).Network();
+        foreach (var name in lookup.Unused.Where(name => !architecture.IsIgnored(name)))
+            if (lookup.Modified(name) is { } weight)
+                lookup.Problems.Add(Problem.Error($"{source.Name}: tensor '{name}' belongs to '{weight}': quantised weights are not supported"));
+            else
+                warnings.Add(Problem.Warning($"{source.Name}: tensor '{name}' has no place in {architecture.Name} as configured and is not used"));
         if (lookup.Problems.Count > 0)
             throw new InputException(lookup.Problems);
-        foreach (var name in lookup.Unused.Where(name => !architecture.IsIgnored(name)))
-            warnings.Add(Problem.Warning($"{source.Name}: tensor '{name}' has no place in {architecture.Name} as configured and is not used"));
         return weights;
     }
 
