@@ -77,10 +77,11 @@ internal sealed class BatchScorer(string name, Engine engine)
         using var cache = engine.Backend.CreateCache();
         var scores = new ScoreBuilder(engine, request.Continuation);
         var start = -(request.Context.Length - 1);
-        foreach (var part in PassPlanner.Split(engine.Network, Join(request)))
+        var ids = Join(request);
+        foreach (var part in PassPlanner.Split(engine.Network, ids))
         {
             using (engine.Enter())
-                scores.Take(engine.Transformer.Forward(ForwardBatch.Continue([(cache, part)])), start, part.Length);
+                scores.Take(engine.Transformer.Forward(ForwardBatch.Continue([new SequencePart(cache, part, ids.Length)])), start, part.Length);
             start += part.Length;
         }
 
@@ -93,7 +94,7 @@ internal sealed class BatchScorer(string name, Engine engine)
         using var trunk = engine.Backend.CreateCache();
         foreach (var part in PassPlanner.Split(engine.Network, requests[first].Context[..^1]))
             using (engine.Enter())
-                engine.Transformer.Forward(ForwardBatch.Continue([(trunk, part)]));
+                engine.Transformer.Forward(ForwardBatch.Continue([new SequencePart(trunk, part)]));
         Run(count, i => trunk.Fork(requests[first + i].Continuation.Length), i =>
         {
             var joined = Join(requests[first + i]);
@@ -117,7 +118,7 @@ internal sealed class BatchScorer(string name, Engine engine)
             for (var i = 0; i < count; i++)
                 caches.Add(cacheOf(i));
             var sequences = Enumerable.Range(0, count).Select(sequenceOf).ToList();
-            var batch = ForwardBatch.Continue([.. caches.Select((cache, i) => (cache, sequences[i].Ids))]);
+            var batch = ForwardBatch.Continue([.. caches.Select((cache, i) => new SequencePart(cache, sequences[i].Ids))]);
             int[] rows = [.. sequences.SelectMany((sequence, i) =>
                 Enumerable.Range(batch.Sequences[i].Start + sequence.Row, sequence.Targets.Length))];
             int[] targets = [.. sequences.SelectMany(sequence => sequence.Targets.ToArray())];

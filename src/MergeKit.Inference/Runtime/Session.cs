@@ -73,14 +73,14 @@ internal sealed class Session(string name, Engine engine) : ISession
     /// <summary>Feeds ids pass by pass; <paramref name="visit"/> sees each pass's first index and output.</summary>
     private void Feed(ReadOnlyMemory<int> ids, Action<int, IBuffer> visit)
     {
-        var start = 0;
+        var (start, length) = (0, _ids.Count + ids.Length);
         foreach (var part in PassPlanner.Split(engine.Network, ids))
         {
             try
             {
                 using (engine.Enter())
                 {
-                    var output = engine.Transformer.Forward(ForwardBatch.Continue([(_cache, part)]));
+                    var output = engine.Transformer.Forward(ForwardBatch.Continue([new SequencePart(_cache, part, length)]));
                     visit(start, output);
                     engine.Backend.CopyRow(output, part.Length - 1, _last);
                 }

@@ -32,7 +32,7 @@ internal sealed class Tracer : IForwardObserver
         var caches = sequences.Select(_ => engine.Backend.CreateCache()).ToList();
         try
         {
-            return Run(engine, ForwardBatch.Continue([.. caches.Zip(sequences)]), options);
+            return Run(engine, ForwardBatch.Continue([.. caches.Zip(sequences, (cache, ids) => new SequencePart(cache, ids))]), options);
         }
         finally
         {

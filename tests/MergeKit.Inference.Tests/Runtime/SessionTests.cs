@@ -14,9 +14,9 @@ public class SessionTests
          "rope_theta": 10000.0, "tie_word_embeddings": true, "use_sliding_window": true, "sliding_window": 40, "max_window_layers": 1}
         """;
 
-    private static LanguageModel Open(int threads = 2)
+    private static LanguageModel Open(int threads = 2, string json = Json)
     {
-        var config = ModelConfig.Parse("config.json", Json);
+        var config = ModelConfig.Parse("config.json", json);
         return LanguageModel.FromSource("model", config, new RandomWeights(config), threads);
     }
 
@@ -76,6 +76,24 @@ public class SessionTests
         var parts = Enumerable.Range(0, 10).Select(part => session.Score(ids.AsSpan(1 + part * 499, 499))).ToList();
         Assert.Equal(4999, whole.LogProbs.Length);
         Close.Equal(whole.LogProbs.AsSpan(0, 4990), parts.SelectMany(part => part.LogProbs).ToArray(), 1e-4, "log-probabilities");
+    }
+
+    [Fact]
+    public void Cutting_a_pass_changes_nothing_where_rotary_tables_depend_on_the_length()
+    {
+        const string dynamic = "\"rope_scaling\": {\"rope_type\": \"dynamic\", \"factor\": 2.0}, \"rope_theta\": 10000.0, \"max_position_embeddings\": 600";
+        using var model = Open(json: Json.Replace("\"max_position_embeddings\": 6000", "\"use_cache\": true", StringComparison.Ordinal)
+            .Replace("\"rope_theta\": 10000.0", dynamic, StringComparison.Ordinal));
+        Assert.True(model.Network.RotaryDependsOnLength);
+        var ids = Ids(4500);
+        Assert.True(PassPlanner.TokensPerPass(model.Network) < ids.Length);
+        using var session = model.Open();
+        session.Append(ids);
+        var whole = model.Trace([ids], new TraceOptions())[0].Logits;
+        Close.Equal(whole.AsSpan(4499 * 97), Next(session), 1e-4, "last logits");
+        var score = model.Score([new ScoreRequest(ids.AsMemory(0, 4000), ids.AsMemory(4000))])[0];
+        for (var t = 4000; t < ids.Length; t++)
+            Assert.Equal(Close.LogProbability(whole.AsSpan((t - 1) * 97, 97), ids[t]), score.LogProbs[t - 4000], 1e-3);
     }
 
     [Fact]

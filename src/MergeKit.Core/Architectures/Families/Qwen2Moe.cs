@@ -16,7 +16,7 @@ internal static class Qwen2Moe
         var d = new Decoder(config, maxPositions: 32768);
         var (dense, activation) = (config.Int("intermediate_size"), config.Activation("hidden_act", "silu"));
         var (rope, windows, bias) = (d.Rope(), Qwen2.Windows(d), config.Flag("qkv_bias", true));
-        var (experts, isSparse) = (Experts(d, activation, config.Int("num_experts", 60)), SparseLayers(config));
+        var (experts, isSparse) = (Experts(d, activation, config.OptionalInt("num_experts") ?? config.Int("num_local_experts", 60)), SparseLayers(config));
         var shared = config.Int("shared_expert_intermediate_size", 5632);
         return d.Network(layer => Layer($"model.layers.{layer}.", layer), d.Rms("model.norm"));
 
