@@ -18,6 +18,9 @@ public static class Application
             MethodsCommand.Create(),
             InspectCommand.Create(),
             SchemaCommand.Create(),
+            TokenizeCommand.Create(),
+            GenerateCommand.Create(),
+            LogitsCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try

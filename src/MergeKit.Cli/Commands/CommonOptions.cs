@@ -33,6 +33,10 @@ internal static class CommonOptions
 
     public static Option<bool> Raw { get; } = new("--raw") { Description = "Inputs are state dicts without a config: merge every tensor by name." };
 
+    public static Option<bool> Intersection { get; } = new("--tensor-intersection") { Description = "With --raw: leave out tensors that some inputs lack." };
+
+    public static Option<bool> Union { get; } = new("--tensor-union") { Description = "With --raw: merge a tensor from the inputs that have it." };
+
     public static Option<bool> CopyTokenizer { get; } = new("--copy-tokenizer") { Description = "Copy tokenizer files of the base (or first) model (default)." };
 
     public static Option<bool> NoCopyTokenizer { get; } = new("--no-copy-tokenizer") { Description = "Do not." };
@@ -46,7 +50,14 @@ internal static class CommonOptions
     /// <summary>Adds the options that decide a plan.</summary>
     public static void AddPlanOptions(Command command)
     {
-        foreach (var option in (Option[])[ShardSize, Seed, Threads, ChunkSize, AllowCrimes, Raw, CopyTokenizer, NoCopyTokenizer])
+        command.Validators.Add(result =>
+        {
+            if ((result.GetValue(Intersection) || result.GetValue(Union)) && !result.GetValue(Raw))
+                result.AddError("--tensor-intersection and --tensor-union go with --raw");
+            if (result.GetValue(Intersection) && result.GetValue(Union))
+                result.AddError("--tensor-intersection and --tensor-union exclude each other");
+        });
+        foreach (var option in (Option[])[ShardSize, Seed, Threads, ChunkSize, AllowCrimes, Raw, Intersection, Union, CopyTokenizer, NoCopyTokenizer])
             command.Add(option);
     }
 
@@ -60,6 +71,7 @@ internal static class CommonOptions
         ChunkElements = parsed.GetValue(ChunkSize),
         AllowCrimes = parsed.GetValue(AllowCrimes),
         Raw = parsed.GetValue(Raw),
+        Missing = parsed.GetValue(Intersection) ? MissingTensors.Intersection : parsed.GetValue(Union) ? MissingTensors.Union : MissingTensors.Refuse,
         CopyTokenizer = !parsed.GetValue(NoCopyTokenizer),
         OutputFolder = output,
     };

@@ -69,7 +69,6 @@ internal static class MergeDocument
         if (fields["models"] is not { } models)
             return slices;
         var sources = fields.List("models").Select(node => Source(node, RecipeKeys.ModelEntry, fields.Problems)).OfType<RecipeSource>().ToList();
-        WarnOfRepetition(sources, fields.Problems);
         return [.. slices, new RecipeSlice(sources, null, Parameters.Empty, models.Location)];
     }
 
@@ -80,7 +79,6 @@ internal static class MergeDocument
         if (fields["residual_weight"] is { } residual)
             problems.Warning("'residual_weight' has no effect on a merge, here as in mergekit; leave it out", residual.Location);
         var sources = fields.List("sources").Select(source => Source(source, RecipeKeys.Source, problems)).OfType<RecipeSource>().ToList();
-        WarnOfRepetition(sources, problems);
         if (sources.Find(source => source.Range is not null)?.Range is { } first)
             foreach (var source in sources.Where(source => source.Range is { } range && range.Count != first.Count))
                 problems.Error(
@@ -135,13 +133,5 @@ internal static class MergeDocument
             return name;
         fields.Problems.Error($"'name' is '{Quoting.Shorten(name)}': it becomes the name of a folder and of a model, and {why}", fields["name"]!.Location);
         return null;
-    }
-
-    private static void WarnOfRepetition(IEnumerable<RecipeSource> sources, ProblemList problems)
-    {
-        var seen = new HashSet<(ModelReference, LayerRange?)>();
-        foreach (var source in sources)
-            if (!seen.Add((source.Model, source.Range)))
-                problems.Warning($"'{source.Model}' is listed twice with the same layers; both entries count", source.Location);
     }
 }

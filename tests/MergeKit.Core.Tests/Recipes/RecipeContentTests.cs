@@ -174,7 +174,6 @@ public class RecipeContentTests
 
     [Theory]
     [InlineData("residual_weight", "merge_method: linear\nslices: [{sources: [{model: a, layer_range: [0, 1]}], residual_weight: 1}]")]
-    [InlineData("'a' is listed twice", "merge_method: linear\nmodels: [{model: a}, {model: a}]")]
     [InlineData("never apply", Models + "parameters: {weight: [{value: 1}, {filter: mlp, value: 2}]}")]
     public void WhatHasNoEffectIsWarnedOf(string part, string yaml)
     {

@@ -1,5 +1,18 @@
 namespace MergeKit.Core.Merging.Planning;
 
+/// <summary>What to do with a tensor of raw state dicts that some inputs lack.</summary>
+public enum MissingTensors
+{
+    /// <summary>Refuse.</summary>
+    Refuse,
+
+    /// <summary>Leave the tensor out.</summary>
+    Intersection,
+
+    /// <summary>Merge it from the inputs that have it.</summary>
+    Union,
+}
+
 /// <summary>What the command line adds to a recipe.</summary>
 public sealed record PlanOptions
 {
@@ -17,6 +30,9 @@ public sealed record PlanOptions
 
     /// <summary>State dicts without a config: every tensor by name, no layers.</summary>
     public bool Raw { get; init; }
+
+    /// <summary>What to do with a tensor of raw state dicts that some inputs lack.</summary>
+    public MissingTensors Missing { get; init; }
 
     /// <summary>Copy tokenizer and generation files of the base (or first) model.</summary>
     public bool CopyTokenizer { get; init; } = true;

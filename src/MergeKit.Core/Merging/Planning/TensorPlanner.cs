@@ -57,11 +57,11 @@ internal sealed class TensorPlanner(
             var name = LoadedModel.WithLayer(weight.Name, layer);
             if (stands is not null)
                 found.Add(new Found(source, stands, name));
-            else if (!weight.Optional)
+            else if (!weight.Optional && plan.Options.Missing == MissingTensors.Refuse)
                 _grouped.Add($"model '{source.Model}' lacks a tensor that the others (or its architecture) have", name);
         }
 
-        return found.Count == own.Count || weight.Optional ? found : [];
+        return found.Count == own.Count || weight.Optional || plan.Options.Missing == MissingTensors.Union ? found : [];
     }
 
     private static bool IsVocabulary(WeightSpec weight) => weight.Role is TensorRole.Embedding or TensorRole.Head;

@@ -1,0 +1,83 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using MergeKit.Cli.Display;
+using MergeKit.Core.Checkpoints;
+using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Templating;
+using MergeKit.Core.Tokenization;
+using MergeKit.Inference.Runtime;
+
+namespace MergeKit.Cli.Commands;
+
+/// <summary><c>mergekit generate MODEL --prompt</c>: continues a text, streaming.</summary>
+internal static class GenerateCommand
+{
+    private static readonly Argument<string> Model = new("MODEL") { Description = "The model folder." };
+    private static readonly Option<string> Prompt = new("--prompt", "-p") { Description = "The text to continue.", HelpName = "TEXT" };
+    private static readonly Option<string> PromptFile = new("--prompt-file") { Description = "A UTF-8 file with the text to continue.", HelpName = "FILE" };
+    private static readonly Option<bool> Chat = new("--chat") { Description = "The prompt is a user's message: put it through the model's chat template." };
+    private static readonly Option<string> SystemText = new("--system") { Description = "With --chat: the system message.", HelpName = "TEXT" };
+    private static readonly Option<int> Limit = new("--max-tokens", "-n") { Description = "The most tokens to draw.", DefaultValueFactory = _ => 128, HelpName = "N" };
+    private static readonly Option<float> Temperature = new("--temperature") { Description = "0 is greedy.", DefaultValueFactory = _ => 0, HelpName = "T" };
+    private static readonly Option<int> TopK = new("--top-k") { Description = "Only the k most probable tokens; 0 for all.", HelpName = "K" };
+    private static readonly Option<float> TopP = new("--top-p") { Description = "Only the most probable tokens up to this mass.", DefaultValueFactory = _ => 1, HelpName = "P" };
+    private static readonly Option<float> MinP = new("--min-p") { Description = "Only tokens at least this share as probable as the best.", HelpName = "P" };
+    private static readonly Option<float> Penalty = new("--repetition-penalty") { Description = "Above 1 makes repetition less likely.", DefaultValueFactory = _ => 1, HelpName = "X" };
+    private static readonly Option<bool> IgnoreEnd = new("--ignore-eos") { Description = "Go on after an end-of-sequence token." };
+
+    public static Command Create()
+    {
+        var command = new Command("generate", "Continue a text with a model.")
+        {
+            Model, Prompt, PromptFile, Chat, SystemText, Limit, Temperature, TopK, TopP, MinP, Penalty, CommonOptions.Seed, IgnoreEnd, CommonOptions.Threads,
+        };
+        command.SetAction(Execute);
+        return command;
+    }
+
+    private static int Execute(ParseResult parsed)
+    {
+        var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+        var folder = CommonOptions.Resolve(parsed, parsed.GetValue(Model)!);
+        var sampler = new Sampler(new SamplerOptions
+        {
+            Temperature = parsed.GetValue(Temperature),
+            TopK = parsed.GetValue(TopK),
+            TopP = parsed.GetValue(TopP),
+            MinP = parsed.GetValue(MinP),
+            RepetitionPenalty = parsed.GetValue(Penalty),
+            Seed = parsed.GetValue(CommonOptions.Seed),
+        });
+        var (model, tokenizer) = ModelOptions.Open(folder, parsed.GetValue(CommonOptions.Threads), error);
+        using (model)
+        using (var interrupt = new Interrupt())
+        {
+            var prompt = PromptIds(parsed, folder, tokenizer);
+            var ends = parsed.GetValue(IgnoreEnd) ? new HashSet<int>() : EndTokens.Of(folder, tokenizer);
+            var stream = tokenizer.CreateStreamDecoder();
+            var reason = new Generator(model, sampler, ends).Run(prompt, parsed.GetValue(Limit), id =>
+            {
+                output.Write(stream.Append(id));
+                output.Flush();
+            }, interrupt.Token);
+            output.WriteLine(stream.Flush());
+            if (reason == StopReason.ContextFull)
+                error.WriteLine($"note: stopped because the context of {model.MaxLength} tokens is full");
+        }
+
+        return ExitCodes.Done;
+    }
+
+    private static int[] PromptIds(ParseResult parsed, string folder, Tokenizer tokenizer)
+    {
+        var text = ModelOptions.Text(parsed, Prompt, PromptFile);
+        if (!parsed.GetValue(Chat))
+            return tokenizer.Encode(text) is { Length: > 0 } ids ? ids : tokenizer.BosId is { } bos ? [bos] : [];
+        var template = ChatTemplate.Load(folder) ?? throw new InputException($"{folder}: has no chat template; leave out --chat");
+        var messages = new JsonArray();
+        if (parsed.GetValue(SystemText) is { } system)
+            messages.Add(new JsonObject { ["role"] = "system", ["content"] = system });
+        messages.Add(new JsonObject { ["role"] = "user", ["content"] = text });
+        return tokenizer.Encode(template.Render(System.Text.Json.JsonSerializer.SerializeToElement(messages), addGenerationPrompt: true), addSpecialTokens: false);
+    }
+}

@@ -1,0 +1,72 @@
+using System.Net;
+using System.Text;
+
+namespace MergeKit.Core.Reports;
+
+/// <summary>Text made safe for HTML and SVG, and the page around a report.</summary>
+internal static class Html
+{
+    private const string Style = """
+        :root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --line: #d0d7de; --page: #ffffff; --mark: #0b62c4; --good: #1a7f37; --bad: #b42318; }
+        @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa4af; --line: #3d444d; --page: #0d1117; --mark: #58a6ff; --good: #3fb950; --bad: #ff7b72; } }
+        body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 2rem auto; max-width: 75rem; padding: 0 1rem; }
+        h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
+        .scroll { overflow-x: auto; }
+        table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+        th, td { border-bottom: 1px solid var(--line); padding: .35rem .7rem; text-align: left; white-space: nowrap; }
+        td.n { text-align: right; } small, .soft { color: var(--soft); }
+        .note { border-left: 3px solid var(--mark); padding-left: .8rem; }
+        svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg .soft { fill: var(--soft); }
+        svg .axis { stroke: var(--line); } svg .bar { stroke: var(--mark); stroke-width: 2; } svg .dot { fill: var(--mark); }
+        svg .cell { fill: var(--mark); stroke: var(--page); } svg .frame { fill: none; stroke: var(--line); }
+        .good { color: var(--good); } .bad { color: var(--bad); }
+        """;
+
+    /// <summary>Text for element content and quoted attributes; control characters become spaces.</summary>
+    public static string Escape(string text)
+    {
+        var clean = new StringBuilder(text.Length);
+        foreach (var c in text)
+            clean.Append(char.IsControl(c) ? ' ' : c);
+        return WebUtility.HtmlEncode(clean.ToString());
+    }
+
+    /// <summary>A page of its own: no script, no network.</summary>
+    public static string Page(string title, string body) => $"""
+        <!DOCTYPE html>
+        <html lang="en">
+        <head>
+        <meta charset="utf-8">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+        <title>{Escape(title)}</title>
+        <style>
+        {Style}
+        </style>
+        </head>
+        <body>
+        <h1>{Escape(title)}</h1>
+        {body}
+        </body>
+        </html>
+
+        """;
+
+    /// <summary>A table; cells are HTML already.</summary>
+    public static void Table(StringBuilder html, string id, IEnumerable<string> head, IEnumerable<IEnumerable<string>> rows)
+    {
+        html.Append("<div class=\"scroll\"><table id=\"").Append(id).Append("\">\n<thead><tr>");
+        foreach (var cell in head)
+            html.Append("<th scope=\"col\">").Append(cell).Append("</th>");
+        html.Append("</tr></thead>\n<tbody>\n");
+        foreach (var row in rows)
+        {
+            html.Append("<tr>");
+            foreach (var (index, cell) in row.Index())
+                html.Append(index == 0 ? "<th scope=\"row\">" : "<td>").Append(cell).Append(index == 0 ? "</th>" : "</td>");
+            html.Append("</tr>\n");
+        }
+
+        html.Append("</tbody></table></div>\n");
+    }
+}

@@ -1,0 +1,48 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
+
+namespace MergeKit.Core.Tests.Evaluation;
+
+/// <summary>Operations of the golden arithmetic that call the library. Any class of the test assembly that implements this is found by itself.</summary>
+internal interface IGoldenOperations
+{
+    IEnumerable<GoldenOperation> Operations { get; }
+}
+
+/// <summary>One operation: its name in the suite, and a function from its input to its output.</summary>
+internal sealed record GoldenOperation(string Name, Func<JsonObject, object> Body)
+{
+    private static readonly JsonSerializerOptions Options = new() { Converters = { new DoubleConverter() } };
+
+    public JsonNode? Run(JsonObject input) => JsonSerializer.SerializeToNode(Body(input), Options);
+
+    /// <summary>Infinite numbers as the suite writes them.</summary>
+    private sealed class DoubleConverter : JsonConverter<double>
+    {
+        public override double Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options) => reader.GetDouble();
+
+        public override void Write(Utf8JsonWriter writer, double value, JsonSerializerOptions options)
+        {
+            if (double.IsFinite(value))
+                writer.WriteNumberValue(value);
+            else
+                writer.WriteStringValue(double.IsNaN(value) ? "nan" : value > 0 ? "inf" : "-inf");
+        }
+    }
+}
+
+/// <summary>All operations by name.</summary>
+internal static class GoldenOperations
+{
+    public static IReadOnlyDictionary<string, GoldenOperation> All { get; } = typeof(GoldenOperations).Assembly.GetTypes()
+        .Where(type => type.IsClass && typeof(IGoldenOperations).IsAssignableFrom(type))
+        .SelectMany(type => ((IGoldenOperations)Activator.CreateInstance(type)!).Operations)
+        .ToDictionary(operation => operation.Name, StringComparer.Ordinal);
+
+    public static double[] Numbers(this JsonNode? node) => node!.AsArray().Select(value => GoldenComparer.Number(value)!.Value).ToArray();
+
+    public static string[] Texts(this JsonNode? node) => node!.AsArray().Select(value => (string)value!).ToArray();
+
+    public static double Number(this JsonNode? node) => GoldenComparer.Number(node)!.Value;
+}
