@@ -116,7 +116,8 @@ internal sealed class ConfigReader(ModelConfig config, int? layers = null)
         var problems = config.Json
             .Where(pair => !_understood.Contains(pair.Key) && !NeutralKeys.Contains(pair.Key) && !IsOff(pair.Value))
             .Select(pair => Problem.Error(
-                $"{File}: key '{pair.Key}' = {Shorten(pair.Value!.ToJsonString())} is not understood for model type '{config.ModelType}' and may change the result"))
+                $"{File}: key '{pair.Key}' = {Shorten(pair.Value!.ToJsonString())} is not understood for model type '{config.ModelType}' "
+                    + "and may change the result"))
             .ToList();
         if (problems.Count > 0)
             throw new InputException(problems);

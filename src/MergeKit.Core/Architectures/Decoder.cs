@@ -7,6 +7,7 @@ internal sealed class Decoder
 {
     private const int MaxLayers = 4096;
     private const long MaxWidth = 1 << 28;
+    private const long DynamicReach = 16;
 
     /// <summary>Reads the common keys.</summary>
     /// <param name="config">The configuration.</param>
@@ -16,7 +17,8 @@ internal sealed class Decoder
     /// <param name="headDim">Width of a head where none is given; hidden / heads by default.</param>
     /// <param name="maxPositions">Length where none is given.</param>
     public Decoder(
-        ConfigReader config, string epsilonKey = "rms_norm_eps", double epsilon = 1e-6, int? kvHeads = null, int? headDim = null, int maxPositions = 2048)
+        ConfigReader config, string epsilonKey = "rms_norm_eps", double epsilon = 1e-6, int? kvHeads = null, int? headDim = null,
+        int maxPositions = 2048)
     {
         Config = config;
         Hidden = config.Int("hidden_size");
@@ -29,8 +31,7 @@ internal sealed class Decoder
         Epsilon = config.Number(epsilonKey, epsilon);
         if (Heads % KvHeads != 0)
             throw config.Wrong("num_key_value_heads", $"a divisor of num_attention_heads ({Heads}) is wanted");
-        if ((long)Heads * HeadDim > MaxWidth)
-            throw config.Wrong("head_dim", $"heads x head_dim of at most {MaxWidth} is supported");
+        CheckWidth("head_dim", Heads, HeadDim);
     }
 
     public ConfigReader Config { get; }
@@ -50,6 +51,13 @@ internal sealed class Decoder
     public int MaxPositions { get; }
 
     public double Epsilon { get; }
+
+    /// <summary>Fails where a product of two sizes is beyond any matrix that can be addressed.</summary>
+    public void CheckWidth(string key, long count, long size)
+    {
+        if (count * size > MaxWidth)
+            throw Config.Wrong(key, $"{count} x {size} is too wide: at most {MaxWidth} is supported");
+    }
 
     /// <summary>The number of layers, in bounds.</summary>
     public static int ReadLayerCount(ConfigReader config, string key)
@@ -90,6 +98,9 @@ internal sealed class Decoder
         ],
         Output = new LinearSpec(prefix + output, TensorRole.AttentionOutput, Hidden, Heads * HeadDim, outBias),
     };
+
+    /// <summary>One matrix to queries, keys and values.</summary>
+    public LinearSpec Fused(string name, int kvHeads, bool bias) => new(name, TensorRole.AttentionQkv, (Heads + 2 * kvHeads) * HeadDim, Hidden, bias);
 
     /// <summary>Gated MLP with gate_proj, up_proj and down_proj.</summary>
     public MlpSpec Gated(string prefix, int intermediate, Activation activation, bool bias = false) => new()
@@ -149,13 +160,15 @@ internal sealed class Decoder
         };
     }
 
-    /// <summary>The configured length; YaRN's factor times the trained length where that is more; no bound where the base grows with the sequence.</summary>
+    /// <summary>The configured length; YaRN's factor times the trained length where that is more; sixteen times it where the base grows
+    /// with the sequence, which has no length of its own.</summary>
     private int Length(List<LayerSpec> layers)
     {
         var ropes = layers.Select(layer => layer.Attention.Rope).OfType<RopeSpec>().ToList();
         if (ropes.Any(rope => rope.Scaling == RopeScaling.DynamicNtk))
-            return int.MaxValue;
-        var stretched = ropes.Where(rope => rope.Scaling == RopeScaling.Yarn).Select(rope => (long)(rope.OriginalLength * rope.Factor)).DefaultIfEmpty(0).Max();
+            return (int)Math.Min(int.MaxValue, DynamicReach * MaxPositions);
+        var yarn = ropes.Where(rope => rope.Scaling == RopeScaling.Yarn);
+        var stretched = yarn.Select(rope => (long)(rope.OriginalLength * rope.Factor)).DefaultIfEmpty(0).Max();
         return (int)Math.Min(int.MaxValue, Math.Max(MaxPositions, stretched));
     }
 }

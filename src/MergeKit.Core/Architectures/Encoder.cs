@@ -15,7 +15,7 @@ internal sealed class Encoder
         config.Only("add_cross_attention", "false");
         (_config, _prefix) = (config, prefix);
         (Hidden, _heads, Vocabulary) = (config.Int("hidden_size"), config.Int("num_attention_heads"), config.Int("vocab_size"));
-        (_intermediate, _layers) = (config.Int("intermediate_size"), Decoder.ReadLayerCount(config, "num_hidden_layers"));
+        (_intermediate, _layers) = (config.Int("intermediate_size"), Architectures.Decoder.ReadLayerCount(config, "num_hidden_layers"));
         (_positions, _types) = (config.Int("max_position_embeddings", defaultPositions), config.Int("type_vocab_size", defaultTypes));
         _epsilon = config.Number("layer_norm_eps", 1e-12);
         Activation = config.Activation("hidden_act", "gelu");
@@ -29,6 +29,9 @@ internal sealed class Encoder
 
     /// <summary>Layer norm of the hidden width.</summary>
     public NormSpec Norm(string name) => new(name, NormKind.Layer, Hidden, _epsilon) { HasBias = true, GammaBeta = true };
+
+    /// <summary>The output matrix to the vocabulary.</summary>
+    public LinearSpec Decoder(string name, string bias) => new(name, TensorRole.Head, Vocabulary, Hidden, HasBias: true) { BiasName = bias };
 
     /// <summary>The network under a head.</summary>
     public NetworkSpec Network(HeadSpec head) => new()
@@ -51,7 +54,7 @@ internal sealed class Encoder
 
     private LayerSpec Layer(string prefix)
     {
-        var headDim = Decoder.Divide(_config, Hidden, _heads);
+        var headDim = Architectures.Decoder.Divide(_config, Hidden, _heads);
         return new LayerSpec
         {
             Attention = new AttentionSpec

@@ -10,7 +10,8 @@ namespace MergeKit.Core.Architectures;
 internal sealed class ExpertFacts(Decoder decoder, int intermediate, Activation activation, RoutingSpec routing)
 {
     private const int MaxExperts = 4096;
-    private readonly RoutingSpec _routing = Check(decoder.Config, routing);
+    private const long MaxMatrices = 1 << 18;
+    private readonly RoutingSpec _routing = Check(decoder, routing);
 
     /// <summary>Router <c>gate</c> and experts <c>experts.E.NAME</c>; also understood packed as <c>experts.gate_up_proj</c> and <c>experts.down_proj</c>.</summary>
     /// <param name="prefix">Prefix of the block's tensors.</param>
@@ -26,7 +27,8 @@ internal sealed class ExpertFacts(Decoder decoder, int intermediate, Activation 
             string.Create(CultureInfo.InvariantCulture, $"{prefix}experts.{expert}."), names))],
         Packed = new PackedExpertsSpec
         {
-            GateUp = new TensorSpec((alias ?? prefix) + "experts.gate_up_proj", TensorRole.ExpertGateUp, [_routing.Experts, 2L * intermediate, decoder.Hidden]),
+            GateUp = new TensorSpec(
+                (alias ?? prefix) + "experts.gate_up_proj", TensorRole.ExpertGateUp, [_routing.Experts, 2L * intermediate, decoder.Hidden]),
             Down = new TensorSpec((alias ?? prefix) + "experts.down_proj", TensorRole.ExpertDown, [_routing.Experts, decoder.Hidden, intermediate]),
         },
     };
@@ -39,6 +41,11 @@ internal sealed class ExpertFacts(Decoder decoder, int intermediate, Activation 
         Up = new LinearSpec(prefix + "up_proj", TensorRole.SharedExpertUp, width, decoder.Hidden),
         Down = new LinearSpec(prefix + "down_proj", TensorRole.SharedExpertDown, decoder.Hidden, width),
     };
+
+    private static RoutingSpec Check(Decoder decoder, RoutingSpec routing) => (long)decoder.LayerCount * routing.Experts <= MaxMatrices
+        ? Check(decoder.Config, routing)
+        : throw new Diagnostics.InputException(
+            $"{decoder.Config.File}: {decoder.LayerCount} layers of {routing.Experts} experts; at most {MaxMatrices} experts in all are supported");
 
     /// <summary>Fails where the rule of choice is impossible.</summary>
     public static RoutingSpec Check(ConfigReader config, RoutingSpec routing)

@@ -12,7 +12,7 @@ public sealed record EmbeddingSpec
     /// <summary>Learned positions.</summary>
     public TensorSpec? Positions { get; init; }
 
-    /// <summary>Where set, position t of a sequence takes row PaddingId + (number of ids up to t that are not PaddingId), padding row PaddingId (RoBERTa).</summary>
+    /// <summary>Where set to an id p, an id that is not p takes the row p + (number of ids up to it that are not p), and p itself row p (RoBERTa).</summary>
     public int? PositionsAfterPadding { get; init; }
 
     /// <summary>Token types (segments).</summary>

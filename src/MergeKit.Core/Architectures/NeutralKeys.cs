@@ -18,6 +18,7 @@ internal static class NeutralKeys
         "top_p", "min_p", "typical_p", "repetition_penalty", "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
         "bad_words_ids", "num_return_sequences", "begin_suppress_tokens", "suppress_tokens", "remove_invalid_values",
         "exponential_decay_length_penalty", "pruned_heads", "unsloth_version", "unsloth_fixed",
+        "is_llama_config", "transformers.js_config", "max_sequence_length", "neftune_noise_alpha",
     };
 
     public static bool Contains(string key) =>

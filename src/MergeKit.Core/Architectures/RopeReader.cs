@@ -7,6 +7,7 @@ namespace MergeKit.Core.Architectures;
 /// or <c>rope_parameters</c> (flat, or one object per layer type).</summary>
 internal sealed class RopeReader
 {
+    private const int MaxDim = 1 << 16;
     private static readonly string[] CommonKeys = ["type", "rope_type", "rope_theta", "partial_rotary_factor"];
     private readonly ConfigReader _config;
     private readonly JsonObject? _scaling;
@@ -55,7 +56,7 @@ internal sealed class RopeReader
         theta = Number("rope_theta") ?? theta;
         partial = Number("partial_rotary_factor") ?? partial;
         var dim = (int)(headDim * partial);
-        if (theta <= 1 || partial is <= 0 or > 1 || dim < 2 || dim % 2 != 0)
+        if (theta <= 1 || partial is <= 0 or > 1 || dim is < 2 or > MaxDim || dim % 2 != 0)
             throw new InputException($"{_config.File}: a rotary embedding of {dim} of {headDim} elements with base {theta} is not possible");
         var plain = new RopeSpec { Dim = dim, Theta = theta, OriginalLength = _maxPositions };
         var type = Text("rope_type") ?? Text("type") ?? "default";
@@ -94,7 +95,8 @@ internal sealed class RopeReader
             Truncate = Flag("truncate") ?? true,
             AttentionFactor = Number("attention_factor") ?? magnitude,
         };
-        return Accept(spec, "factor", "original_max_position_embeddings", "beta_fast", "beta_slow", "truncate", "attention_factor", "mscale", "mscale_all_dim");
+        return Accept(
+            spec, "factor", "original_max_position_embeddings", "beta_fast", "beta_slow", "truncate", "attention_factor", "mscale", "mscale_all_dim");
     }
 
     /// <summary>YaRN's magnitude 0.1 m ln(s) + 1 for a factor s above 1.</summary>
@@ -104,9 +106,9 @@ internal sealed class RopeReader
     public static double LatentScale(ConfigReader config, RopeSpec rope)
     {
         var scaling = (config.Node("rope_parameters") ?? config.Node("rope_scaling")) as JsonObject;
-        if (rope.Scaling != RopeScaling.Yarn || scaling?["mscale_all_dim"] is not JsonValue value || !value.TryGetValue<double>(out var mscale) || mscale == 0)
-            return 1;
-        return Math.Pow(YarnMagnitude(rope.Factor, mscale), 2);
+        return rope.Scaling == RopeScaling.Yarn && scaling?["mscale_all_dim"] is JsonValue value && value.TryGetValue<double>(out var mscale) && mscale != 0
+            ? Math.Pow(YarnMagnitude(rope.Factor, mscale), 2)
+            : 1;
     }
 
     private RopeSpec Llama3(RopeSpec plain)
@@ -148,7 +150,8 @@ internal sealed class RopeReader
             _scaling[key] is not null && !CommonKeys.Contains(key, StringComparer.Ordinal) && !keys.Contains(key, StringComparer.Ordinal));
         return unknown is null
             ? spec
-            : throw new InputException($"{_config.File}: key '{_where}.{unknown}' = {_scaling![unknown]!.ToJsonString()} is not understood and may change the result");
+            : throw new InputException(
+                $"{_config.File}: key '{_where}.{unknown}' = {_scaling![unknown]!.ToJsonString()} is not understood and may change the result");
     }
 
     private double Factor() => Positive("factor", Number("factor") ?? throw Lacks("factor"));

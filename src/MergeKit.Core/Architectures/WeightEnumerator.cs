@@ -5,7 +5,8 @@ internal static class WeightEnumerator
 {
     public static IEnumerable<WeightSpec> Enumerate(NetworkSpec network)
     {
-        var body = Embedding(network.Embedding).Concat(network.Layers.SelectMany((layer, index) => Layer(layer).Select(w => w with { Layer = index })));
+        var layers = network.Layers.SelectMany((layer, index) => Layer(layer).Select(weight => weight with { Layer = index }));
+        var body = Embedding(network.Embedding).Concat(layers);
         if (network.FinalNorm is { } norm)
             body = body.Concat(Norm(norm));
         return body.Select(weight => WithPrefixAlias(weight, network.OptionalPrefix)).Concat(Head(network.Head));
@@ -79,10 +80,8 @@ internal static class WeightEnumerator
     {
         if (linear is null)
             yield break;
-        yield return new WeightSpec(linear.Name + ".weight", linear.Role, Expert: expert, Aliases: linear.Alias is { } alias ? [alias + ".weight"] : null)
-        {
-            Shape = linear.StoredShape,
-        };
+        IReadOnlyList<string>? aliases = linear.Alias is { } alias ? [alias + ".weight"] : null;
+        yield return new WeightSpec(linear.Name + ".weight", linear.Role, Expert: expert, Aliases: aliases) { Shape = linear.StoredShape };
         if (linear.HasBias)
             yield return new WeightSpec(linear.BiasName, TensorRole.Bias, Expert: expert) { Shape = [linear.Out] };
     }

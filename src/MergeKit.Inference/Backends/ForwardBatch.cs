@@ -4,8 +4,16 @@ namespace MergeKit.Inference.Backends;
 /// <param name="Start">Row of its first token.</param>
 /// <param name="Count">Number of new tokens.</param>
 /// <param name="Past">Positions its cache held before.</param>
+/// <param name="RotaryLength">The length that rotary tables are made for, where they depend on it.</param>
 /// <param name="Cache">Its keys and values.</param>
-public readonly record struct SequenceSpan(int Start, int Count, int Past, IKvCache Cache);
+public readonly record struct SequenceSpan(int Start, int Count, int Past, int RotaryLength, IKvCache Cache);
+
+/// <summary>Tokens that continue a sequence.</summary>
+/// <param name="Cache">Its keys and values.</param>
+/// <param name="Ids">The tokens.</param>
+/// <param name="RotaryLength">The length that rotary tables are made for; that after these tokens where null. A pass that is cut
+/// into parts gives all of them its final length, so that cutting changes nothing.</param>
+public readonly record struct SequencePart(IKvCache Cache, ReadOnlyMemory<int> Ids, int? RotaryLength = null);
 
 /// <summary>A ragged batch: the new tokens of several sequences one after the other, without padding.</summary>
 public sealed class ForwardBatch
@@ -32,18 +40,18 @@ public sealed class ForwardBatch
     public int Tokens => Ids.Length;
 
     /// <summary>Lays out tokens that continue their caches.</summary>
-    public static ForwardBatch Continue(IReadOnlyList<(IKvCache Cache, ReadOnlyMemory<int> Ids)> parts)
+    public static ForwardBatch Continue(IReadOnlyList<SequencePart> parts)
     {
         var total = parts.Sum(part => part.Ids.Length);
         var (ids, positions, sequences) = (new int[total], new int[total], new SequenceSpan[parts.Count]);
         var start = 0;
         for (var i = 0; i < parts.Count; i++)
         {
-            var (cache, tokens) = parts[i];
+            var (cache, tokens, length) = parts[i];
             tokens.Span.CopyTo(ids.AsSpan(start));
             for (var t = 0; t < tokens.Length; t++)
                 positions[start + t] = cache.Length + t;
-            sequences[i] = new SequenceSpan(start, tokens.Length, cache.Length, cache);
+            sequences[i] = new SequenceSpan(start, tokens.Length, cache.Length, length ?? cache.Length + tokens.Length, cache);
             start += tokens.Length;
         }
 
@@ -54,6 +62,6 @@ public sealed class ForwardBatch
     public static ForwardBatch Whole(IKvCache cache, int[] ids, int[] positionRows, int[] tokenTypes)
     {
         var positions = Enumerable.Range(0, ids.Length).ToArray();
-        return new ForwardBatch(ids, positions, tokenTypes, [new SequenceSpan(0, ids.Length, 0, cache)]) { PositionRows = positionRows };
+        return new ForwardBatch(ids, positions, tokenTypes, [new SequenceSpan(0, ids.Length, 0, ids.Length, cache)]) { PositionRows = positionRows };
     }
 }

@@ -31,10 +31,14 @@ public interface IKvCache : IDisposable
 
     /// <summary>Forgets the positions from <paramref name="length"/> on.</summary>
     void Truncate(int length);
+
+    /// <summary>A copy of what is held, with room for more positions.</summary>
+    IKvCache Fork(int room);
 }
 
 /// <summary>The operations of a forward pass, at the grain that kernels fuse. One caller at a time.</summary>
-/// <remarks>Outputs are sized by the backend. Rows of activations follow <see cref="ForwardBatch.Ids"/>: sequences one after the other, without padding.</remarks>
+/// <remarks>Outputs are sized by the backend. Rows of activations follow <see cref="ForwardBatch.Ids"/>: sequences one after the other,
+/// without padding.</remarks>
 public interface IBackend : IDisposable
 {
     /// <summary>Makes a matrix of row blocks; each block is a stored [out, in] (or, transposed, [in, out]) tensor.</summary>

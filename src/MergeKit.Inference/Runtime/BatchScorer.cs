@@ -4,21 +4,29 @@ using MergeKit.Inference.Backends;
 
 namespace MergeKit.Inference.Runtime;
 
-/// <summary>Scores many continuations in ragged batches.</summary>
+/// <summary>Scores many continuations in ragged batches; a context that neighbouring requests share is computed once.</summary>
 internal sealed class BatchScorer(string name, Engine engine)
 {
+    private const int LeastShared = 16;
+    private readonly int _budget = PassPlanner.TokensPerPass(engine.Network);
+
     /// <summary>Results in the order of the requests.</summary>
     public IReadOnlyList<TokenScores> Score(IReadOnlyList<ScoreRequest> requests)
     {
         foreach (var request in requests)
             Check(request);
         var results = new TokenScores[requests.Count];
-        var budget = PassPlanner.TokensPerPass(engine.Network);
         for (var first = 0; first < requests.Count;)
         {
-            var (count, tokens) = (0, 0L);
-            while (first + count < requests.Count && (count == 0 || tokens + Fed(requests[first + count]) <= budget))
-                tokens += Fed(requests[first + count++]);
+            var shared = SharedContexts(requests, first);
+            if (shared > 1)
+            {
+                Branches(requests, first, shared, results);
+                first += shared;
+                continue;
+            }
+
+            var count = Fitting(requests, first);
             if (count == 1)
                 results[first] = Alone(requests[first]);
             else
@@ -42,58 +50,85 @@ internal sealed class BatchScorer(string name, Engine engine)
         engine.CheckLength(name, Fed(request));
     }
 
+    /// <summary>Requests from <paramref name="first"/> on that fit into one pass, up to the next shared context.</summary>
+    private int Fitting(IReadOnlyList<ScoreRequest> requests, int first)
+    {
+        var (count, tokens) = (1, (long)Fed(requests[first]));
+        while (first + count < requests.Count && tokens + Fed(requests[first + count]) <= _budget && SharedContexts(requests, first + count) == 1)
+            tokens += Fed(requests[first + count++]);
+        return count;
+    }
+
+    /// <summary>Requests from <paramref name="first"/> on with its context, where sharing it pays and changes nothing.</summary>
+    private int SharedContexts(IReadOnlyList<ScoreRequest> requests, int first)
+    {
+        var context = requests[first].Context.Span;
+        var (count, tokens) = (1, requests[first].Continuation.Length);
+        if (context.Length < LeastShared || engine.Network.RotaryDependsOnLength)
+            return 1;
+        while (first + count < requests.Count && tokens + requests[first + count].Continuation.Length <= _budget
+            && requests[first + count].Context.Span.SequenceEqual(context))
+            tokens += requests[first + count++].Continuation.Length;
+        return count;
+    }
+
     private TokenScores Alone(ScoreRequest request)
     {
-        var (logProbs, isArgMax) = (new float[request.Continuation.Length], new bool[request.Continuation.Length]);
         using var cache = engine.Backend.CreateCache();
-        var (ids, start) = (Join(request), 0);
+        var scores = new ScoreBuilder(engine, request.Continuation);
+        var start = -(request.Context.Length - 1);
+        var ids = Join(request);
         foreach (var part in PassPlanner.Split(engine.Network, ids))
         {
             using (engine.Enter())
-            {
-                var output = engine.Transformer.Forward(ForwardBatch.Continue([(cache, part)]));
-                var first = Math.Max(start, request.Context.Length - 1);
-                var count = Math.Min(start + part.Length, request.Context.Length - 1 + request.Continuation.Length) - first;
-                if (count > 0)
-                {
-                    var place = first - (request.Context.Length - 1);
-                    engine.Backend.Score(
-                        engine.Weights.Head, output, [.. Enumerable.Range(first - start, count)], request.Continuation.Span.Slice(place, count),
-                        logProbs.AsSpan(place, count), isArgMax.AsSpan(place, count));
-                }
-            }
-
+                scores.Take(engine.Transformer.Forward(ForwardBatch.Continue([new SequencePart(cache, part, ids.Length)])), start, part.Length);
             start += part.Length;
         }
 
-        return new TokenScores(logProbs, isArgMax);
+        return scores.Result;
     }
 
-    private void Together(IReadOnlyList<ScoreRequest> requests, int first, int count, TokenScores[] results)
+    /// <summary>The shared context once, then every continuation on a copy of its cache.</summary>
+    private void Branches(IReadOnlyList<ScoreRequest> requests, int first, int count, TokenScores[] results)
     {
-        var caches = Enumerable.Range(0, count).Select(_ => engine.Backend.CreateCache()).ToList();
+        using var trunk = engine.Backend.CreateCache();
+        foreach (var part in PassPlanner.Split(engine.Network, requests[first].Context[..^1]))
+            using (engine.Enter())
+                engine.Transformer.Forward(ForwardBatch.Continue([new SequencePart(trunk, part)]));
+        Run(count, i => trunk.Fork(requests[first + i].Continuation.Length), i =>
+        {
+            var joined = Join(requests[first + i]);
+            return (joined[(requests[first + i].Context.Length - 1)..], 0, requests[first + i].Continuation);
+        }, (i, scores) => results[first + i] = scores);
+    }
+
+    private void Together(IReadOnlyList<ScoreRequest> requests, int first, int count, TokenScores[] results) =>
+        Run(count, _ => engine.Backend.CreateCache(),
+            i => (Join(requests[first + i]), requests[first + i].Context.Length - 1, requests[first + i].Continuation),
+            (i, scores) => results[first + i] = scores);
+
+    /// <summary>One pass over several sequences: each feeds ids, of which row <c>Row</c> predicts the first target.</summary>
+    private void Run(
+        int count, Func<int, IKvCache> cacheOf, Func<int, (ReadOnlyMemory<int> Ids, int Row, ReadOnlyMemory<int> Targets)> sequenceOf,
+        Action<int, TokenScores> take)
+    {
+        var caches = new List<IKvCache>();
         try
         {
-            var batch = ForwardBatch.Continue([.. caches.Select((cache, i) => (cache, Join(requests[first + i])))]);
-            var (rows, targets) = (new List<int>(), new List<int>());
             for (var i = 0; i < count; i++)
-            {
-                var request = requests[first + i];
-                rows.AddRange(Enumerable.Range(batch.Sequences[i].Start + request.Context.Length - 1, request.Continuation.Length));
-                targets.AddRange(request.Continuation.Span);
-            }
-
-            var (logProbs, isArgMax) = (new float[rows.Count], new bool[rows.Count]);
+                caches.Add(cacheOf(i));
+            var sequences = Enumerable.Range(0, count).Select(sequenceOf).ToList();
+            var batch = ForwardBatch.Continue([.. caches.Select((cache, i) => new SequencePart(cache, sequences[i].Ids))]);
+            int[] rows = [.. sequences.SelectMany((sequence, i) =>
+                Enumerable.Range(batch.Sequences[i].Start + sequence.Row, sequence.Targets.Length))];
+            int[] targets = [.. sequences.SelectMany(sequence => sequence.Targets.ToArray())];
+            var (logProbs, isArgMax) = (new float[rows.Length], new bool[rows.Length]);
             using (engine.Enter())
+                engine.Backend.Score(engine.Weights.Head, engine.Transformer.Forward(batch), rows, targets, logProbs, isArgMax);
+            for (int i = 0, place = 0; i < count; place += sequences[i++].Targets.Length)
             {
-                var output = engine.Transformer.Forward(batch);
-                engine.Backend.Score(engine.Weights.Head, output, rows.ToArray(), targets.ToArray(), logProbs, isArgMax);
-            }
-
-            for (int i = 0, place = 0; i < count; place += requests[first + i++].Continuation.Length)
-            {
-                var length = requests[first + i].Continuation.Length;
-                results[first + i] = new TokenScores(logProbs.AsSpan(place, length).ToArray(), isArgMax.AsSpan(place, length).ToArray());
+                var end = place + sequences[i].Targets.Length;
+                take(i, new TokenScores(logProbs[place..end], isArgMax[place..end]));
             }
         }
         finally

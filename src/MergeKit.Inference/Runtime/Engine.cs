@@ -2,7 +2,6 @@ using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Inference.Backends;
-using MergeKit.Inference.Backends.Cpu;
 
 namespace MergeKit.Inference.Runtime;
 
@@ -43,9 +42,9 @@ internal sealed class Engine : IDisposable
     }
 
     /// <summary>Binds a source's tensors; the engine owns the source from here on, also where this fails.</summary>
-    public static Engine Create(ModelConfig config, IWeightSource source, bool encoder, int? threads)
+    public static Engine Create(ModelConfig config, IWeightSource source, bool encoder, Func<NetworkSpec, IBackend> createBackend)
     {
-        CpuBackend? backend = null;
+        IBackend? backend = null;
         try
         {
             var architecture = ArchitectureCatalog.Get(config);
@@ -54,7 +53,7 @@ internal sealed class Engine : IDisposable
                     ? $"{config.File}: {architecture.Name} is a causal language model; an encoder is wanted"
                     : $"{config.File}: {architecture.Name} is a bidirectional encoder: it gives no distribution over the next token");
             var network = architecture.Network(config);
-            backend = new CpuBackend(network, threads);
+            backend = createBackend(network);
             var warnings = new List<Problem>();
             var weights = WeightLoader.Load(architecture, config, network, source, backend, warnings);
             return new Engine(architecture, network, source, backend, weights, warnings);

@@ -2,6 +2,8 @@ using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Models;
+using MergeKit.Inference.Backends;
+using MergeKit.Inference.Backends.Cpu;
 
 namespace MergeKit.Inference.Runtime;
 
@@ -35,16 +37,25 @@ public sealed class LanguageModel : ILanguageModel
     {
         var config = ModelConfig.Read(folder);
         ArchitectureCatalog.Get(config);
-        return FromSource(System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(folder)), config, new CheckpointWeightSource(Checkpoint.Open(folder)), threads);
+        var name = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder));
+        return FromSource(name, config, new CheckpointWeightSource(Checkpoint.Open(folder)), threads);
     }
 
-    /// <summary>Makes a model of a configuration and any source of tensors.</summary>
+    /// <summary>Makes a model of a configuration and any source of tensors, on the CPU.</summary>
     /// <param name="name">What to call it.</param>
     /// <param name="config">The configuration.</param>
     /// <param name="source">The tensors; disposed of together with the model, also where this fails.</param>
     /// <param name="threads">Workers; null for one per processor.</param>
     public static LanguageModel FromSource(string name, ModelConfig config, IWeightSource source, int? threads = null) =>
-        new(name, Engine.Create(config, source, encoder: false, threads));
+        FromSource(name, config, source, network => new CpuBackend(network, threads));
+
+    /// <summary>Makes a model of a configuration and any source of tensors, on a backend of the caller's choice.</summary>
+    /// <param name="name">What to call it.</param>
+    /// <param name="config">The configuration.</param>
+    /// <param name="source">The tensors; disposed of together with the model, also where this fails.</param>
+    /// <param name="createBackend">Makes the backend for the network that the configuration describes.</param>
+    public static LanguageModel FromSource(string name, ModelConfig config, IWeightSource source, Func<NetworkSpec, IBackend> createBackend) =>
+        new(name, Engine.Create(config, source, encoder: false, createBackend));
 
     /// <inheritdoc/>
     public ISession Open() => new Session(Name, _engine);

@@ -2,6 +2,7 @@ using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Inference.Backends;
+using MergeKit.Inference.Backends.Cpu;
 
 namespace MergeKit.Inference.Runtime;
 
@@ -27,12 +28,13 @@ public sealed class MaskedLanguageModel : IDisposable
     {
         var config = ModelConfig.Read(folder);
         ArchitectureCatalog.Get(config);
-        return FromSource(System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(folder)), config, new CheckpointWeightSource(Checkpoint.Open(folder)), threads);
+        var name = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder));
+        return FromSource(name, config, new CheckpointWeightSource(Checkpoint.Open(folder)), threads);
     }
 
     /// <summary>Makes a model of a configuration and any source of tensors, which it then owns.</summary>
     public static MaskedLanguageModel FromSource(string name, ModelConfig config, IWeightSource source, int? threads = null) =>
-        new(name, Engine.Create(config, source, encoder: true, threads));
+        new(name, Engine.Create(config, source, encoder: true, network => new CpuBackend(network, threads)));
 
     /// <summary>Runs one sequence. Positions with mask 0 are left out of it: nothing attends to them, and their rows of the result stay 0.</summary>
     /// <param name="ids">Token ids.</param>

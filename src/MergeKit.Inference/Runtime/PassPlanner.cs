@@ -17,10 +17,10 @@ internal static class PassPlanner
         return (int)Math.Clamp(ActivationBytes / (4 * (widest + 6L * network.HiddenSize)), Least, Most);
     }
 
-    /// <summary>Parts of a sequence, in order. One part where rotary tables depend on the length: a pass uses one table.</summary>
+    /// <summary>Parts of a sequence, in order.</summary>
     public static IEnumerable<ReadOnlyMemory<int>> Split(NetworkSpec network, ReadOnlyMemory<int> ids)
     {
-        var size = network.RotaryDependsOnLength ? Math.Max(1, ids.Length) : TokensPerPass(network);
+        var size = TokensPerPass(network);
         for (var start = 0; start < ids.Length; start += size)
             yield return ids.Slice(start, Math.Min(size, ids.Length - start));
     }

@@ -30,8 +30,8 @@ public sealed class Sampler
             throw new InputException($"the model gives no usable logits: the largest of {logits.Length} is {(best < 0 ? "none" : logits[best])}");
         if (_options.Temperature == 0 || _options.TopK == 1)
             return best;
-        var (ids, probabilities) = Candidates(logits);
-        return Draw(ids, probabilities, Kept(probabilities), step);
+        var candidates = Candidates(logits, logits[best]);
+        return Draw(candidates, Kept(candidates), step);
     }
 
     private void Penalise(Span<float> logits, ReadOnlySpan<int> history)
@@ -44,82 +44,91 @@ public sealed class Sampler
                 logits[id] = logits[id] > 0 ? logits[id] / _options.RepetitionPenalty : logits[id] * _options.RepetitionPenalty;
     }
 
-    /// <summary>Ids by falling logit (lower id first among equals), at most top-k of them, and their probabilities.</summary>
-    private (int[] Ids, double[] Probabilities) Candidates(ReadOnlySpan<float> logits)
+    /// <summary>Ids by falling logit (lower id first among equals) with their probabilities: at most top-k of them, and without those that
+    /// top-p and min-p cannot keep. In the order of ids where nothing limits them.</summary>
+    private List<Candidate> Candidates(ReadOnlySpan<float> logits, float max)
     {
-        var ids = new int[logits.Length];
-        var keys = new float[logits.Length];
-        for (var id = 0; id < ids.Length; id++)
-            (ids[id], keys[id]) = (id, -logits[id]);
-        Array.Sort(keys, ids, new FallingLogit());
-        OrderTies(keys, ids);
-        var count = _options.TopK > 0 ? Math.Min(_options.TopK, ids.Length) : ids.Length;
-        var probabilities = new double[count];
-        for (var i = 0; i < count; i++)
-            probabilities[i] = Math.Exp(((double)keys[0] - keys[i]) / _options.Temperature);
-        Normalise(probabilities);
-        return (ids[..count], probabilities);
+        var limited = _options.TopK > 0 && _options.TopK < logits.Length;
+        var floor = limited ? KthLargest(logits, _options.TopK) : float.NegativeInfinity;
+        var (candidates, total) = (new List<Candidate>(), 0.0);
+        for (var id = 0; id < logits.Length; id++)
+        {
+            if (logits[id] < floor)
+                continue;
+            candidates.Add(new Candidate(id, logits[id], Math.Exp(((double)logits[id] - max) / _options.Temperature)));
+            total += candidates[^1].Weight;
+        }
+
+        // What lies below (1 - p) / n in each of n places cannot be needed to reach p.
+        var least = Math.Max(_options.MinP, (1 - _options.TopP) * total / candidates.Count * 0.999);
+        if (!limited && least == 0)
+            return Normalised(candidates, total);
+        candidates.RemoveAll(candidate => !limited && candidate.Weight < least);
+        candidates.Sort((x, y) => x.Logit != y.Logit ? y.Logit.CompareTo(x.Logit) : x.Id.CompareTo(y.Id));
+        if (limited && candidates.Count > _options.TopK)
+        {
+            candidates.RemoveRange(_options.TopK, candidates.Count - _options.TopK);
+            total = candidates.Sum(candidate => candidate.Weight);
+        }
+
+        return Normalised(candidates, total);
     }
 
-    private static void OrderTies(float[] keys, int[] ids)
+    private static List<Candidate> Normalised(List<Candidate> candidates, double total)
     {
-        for (var start = 0; start < keys.Length;)
-        {
-            var end = start + 1;
-            while (end < keys.Length && keys[end] == keys[start])
-                end++;
-            if (end - start > 1)
-                Array.Sort(ids, start, end - start);
-            start = end;
-        }
+        for (var i = 0; i < candidates.Count; i++)
+            candidates[i] = candidates[i] with { Weight = candidates[i].Weight / total };
+        return candidates;
+    }
+
+    /// <summary>The k-th largest value, by a heap of the k largest seen.</summary>
+    private static float KthLargest(ReadOnlySpan<float> values, int k)
+    {
+        var heap = new PriorityQueue<float, float>(k);
+        foreach (var value in values)
+            if (heap.Count < k)
+                heap.Enqueue(value, value);
+            else if (value > heap.Peek())
+                heap.EnqueueDequeue(value, value);
+        return heap.Peek();
     }
 
     /// <summary>How many candidates remain after top-p and then min-p.</summary>
-    private int Kept(double[] probabilities)
+    private int Kept(List<Candidate> candidates)
     {
-        var count = probabilities.Length;
+        var count = candidates.Count;
         if (_options.TopP < 1)
         {
             var sum = 0.0;
             count = 0;
-            while (count < probabilities.Length && sum < _options.TopP)
-                sum += probabilities[count++];
+            while (count < candidates.Count && sum < _options.TopP)
+                sum += candidates[count++].Weight;
         }
 
-        while (count > 1 && probabilities[count - 1] < _options.MinP * probabilities[0])
+        while (_options.MinP > 0 && count > 1 && candidates[count - 1].Weight < _options.MinP * candidates[0].Weight)
             count--;
         return count;
     }
 
-    private int Draw(int[] ids, double[] probabilities, int count, long step)
+    private int Draw(List<Candidate> candidates, int count, long step)
     {
         var total = 0.0;
         for (var i = 0; i < count; i++)
-            total += probabilities[i];
+            total += candidates[i].Weight;
         var (high, low, _, _) = Philox.Block(_options.Seed, (ulong)step, 0);
         var threshold = (((ulong)high << 21) ^ (low >> 11)) * (1.0 / (1UL << 53)) * total;
+        var last = 0;
         for (var i = 0; i < count; i++)
         {
-            threshold -= probabilities[i];
+            if (candidates[i].Weight > 0)
+                last = i;
+            threshold -= candidates[i].Weight;
             if (threshold < 0)
-                return ids[i];
+                break;
         }
 
-        return ids[count - 1];
+        return candidates[last].Id;
     }
 
-    private static void Normalise(double[] values)
-    {
-        var sum = 0.0;
-        foreach (var value in values)
-            sum += value;
-        for (var i = 0; i < values.Length; i++)
-            values[i] /= sum;
-    }
-
-    /// <summary>NaN counts as the least probable.</summary>
-    private sealed class FallingLogit : IComparer<float>
-    {
-        public int Compare(float x, float y) => (float.IsNaN(x) ? float.PositiveInfinity : x).CompareTo(float.IsNaN(y) ? float.PositiveInfinity : y);
-    }
+    private readonly record struct Candidate(int Id, float Logit, double Weight);
 }

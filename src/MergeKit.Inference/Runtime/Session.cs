@@ -47,22 +47,14 @@ internal sealed class Session(string name, Engine engine) : ISession
     public TokenScores Score(ReadOnlySpan<int> continuation)
     {
         Check(continuation);
-        var (logProbs, isArgMax) = (new float[continuation.Length], new bool[continuation.Length]);
+        var scores = new ScoreBuilder(engine, continuation.ToArray());
         if (continuation.IsEmpty)
-            return new TokenScores(logProbs, isArgMax);
+            return scores.Result;
         Refresh();
-        var ids = continuation.ToArray();
         using (engine.Enter())
-            engine.Backend.Score(engine.Weights.Head, _last, [0], ids.AsSpan(0, 1), logProbs.AsSpan(0, 1), isArgMax.AsSpan(0, 1));
-        Feed(ids, (start, output) =>
-        {
-            var count = Math.Min(output.Rows, ids.Length - 1 - start);
-            if (count > 0)
-                engine.Backend.Score(
-                    engine.Weights.Head, output, [.. Enumerable.Range(0, count)], ids.AsSpan(start + 1, count),
-                    logProbs.AsSpan(start + 1, count), isArgMax.AsSpan(start + 1, count));
-        });
-        return new TokenScores(logProbs, isArgMax);
+            scores.Take(_last, 0, 1);
+        Feed(continuation.ToArray(), (start, output) => scores.Take(output, start + 1, output.Rows));
+        return scores.Result;
     }
 
     /// <inheritdoc/>
@@ -81,14 +73,23 @@ internal sealed class Session(string name, Engine engine) : ISession
     /// <summary>Feeds ids pass by pass; <paramref name="visit"/> sees each pass's first index and output.</summary>
     private void Feed(ReadOnlyMemory<int> ids, Action<int, IBuffer> visit)
     {
-        var start = 0;
+        var (start, length) = (0, _ids.Count + ids.Length);
         foreach (var part in PassPlanner.Split(engine.Network, ids))
         {
-            using (engine.Enter())
+            try
             {
-                var output = engine.Transformer.Forward(ForwardBatch.Continue([(_cache, part)]));
-                visit(start, output);
-                engine.Backend.CopyRow(output, part.Length - 1, _last);
+                using (engine.Enter())
+                {
+                    var output = engine.Transformer.Forward(ForwardBatch.Continue([new SequencePart(_cache, part, length)]));
+                    visit(start, output);
+                    engine.Backend.CopyRow(output, part.Length - 1, _last);
+                }
+            }
+            catch
+            {
+                _cache.Truncate(_ids.Count);
+                _lastIsCurrent = false;
+                throw;
             }
 
             _ids.AddRange(part.Span);

@@ -25,6 +25,15 @@ internal sealed class TensorLookup
     /// <summary>Stored tensors that were never asked for.</summary>
     public IEnumerable<string> Unused => _source.Names.Where(name => !_used.Contains(name));
 
+    /// <summary>The used tensor of which this one, by its name, is a scale or the like (<c>x.weight_scale</c> of <c>x.weight</c>); null for none.</summary>
+    public string? Modified(string name)
+    {
+        for (var end = name.LastIndexOf('_'); end > 0; end = name.LastIndexOf('_', end - 1))
+            if (_used.Contains(name[..end]))
+                return name[..end];
+        return null;
+    }
+
     /// <summary>Whether a tensor is stored under any of its names.</summary>
     public bool Has(string name) => TryFind(name, out _, out _);
 
@@ -46,21 +55,24 @@ internal sealed class TensorLookup
 
         _used.Add(stored);
         if (!tensor.Shape.SequenceEqual(shape))
-            Problems.Add(Problem.Error($"{_source.Name}: tensor '{stored}' has the shape {TensorInfo.Text(tensor.Shape)}; the configuration implies {TensorInfo.Text(shape)}"));
+            Problems.Add(Problem.Error(
+                $"{_source.Name}: tensor '{stored}' has the shape {TensorInfo.Text(tensor.Shape)}; the configuration implies {TensorInfo.Text(shape)}"));
         else if (!tensor.Type.IsFloat())
-            Problems.Add(Problem.Error($"{_source.Name}: tensor '{stored}' has the type {tensor.Type.SafetensorsName()}; a floating-point type is wanted"));
+            Problems.Add(Problem.Error(
+                $"{_source.Name}: tensor '{stored}' has the type {tensor.Type.SafetensorsName()}; a floating-point type is wanted"));
         else
             return tensor;
         return new WeightTensor(0, DType.F32, shape);
     }
 
-    /// <summary>A small tensor widened to float32; zeros where a problem was noted.</summary>
+    /// <summary>A small tensor widened to float32; empty where a problem was noted.</summary>
     public float[] Read(string name, params IReadOnlyList<long> shape)
     {
         var tensor = Find(name, shape);
+        if (tensor.Data == 0)
+            return [];
         var values = new float[shape.Aggregate(1L, (product, extent) => product * extent)];
-        if (tensor.Data != 0)
-            Widening.ToSingle(tensor.Data, tensor.Type, values);
+        Widening.ToSingle(tensor.Data, tensor.Type, values);
         return values;
     }
 

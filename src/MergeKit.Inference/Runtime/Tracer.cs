@@ -26,13 +26,13 @@ internal sealed class Tracer : IForwardObserver
             engine.CheckIds(name, ids.Span);
         }
 
-        var logits = (options.Logits ? engine.Network.VocabularySize : 0L) * sequences.Max(ids => ids.Length);
-        if (logits > Array.MaxLength)
-            throw new InputException($"{name}: logits of {sequences.Max(ids => ids.Length)} tokens x {engine.Network.VocabularySize} ids do not fit in one array; give shorter sequences");
+        var (longest, vocabulary) = (sequences.Max(ids => ids.Length), engine.Network.VocabularySize);
+        if (options.Logits && (long)longest * vocabulary > Array.MaxLength)
+            throw new InputException($"{name}: logits of {longest} tokens x {vocabulary} ids do not fit in one array; give shorter sequences");
         var caches = sequences.Select(_ => engine.Backend.CreateCache()).ToList();
         try
         {
-            return Run(engine, ForwardBatch.Continue([.. caches.Zip(sequences)]), options);
+            return Run(engine, ForwardBatch.Continue([.. caches.Zip(sequences, (cache, ids) => new SequencePart(cache, ids))]), options);
         }
         finally
         {

@@ -27,10 +27,13 @@ internal sealed class WeightLoader
     {
         var lookup = new TensorLookup(source, architecture.Weights(config));
         var weights = new WeightLoader(backend, network, lookup).Network();
+        foreach (var name in lookup.Unused.Where(name => !architecture.IsIgnored(name)))
+            if (lookup.Modified(name) is { } weight)
+                lookup.Problems.Add(Problem.Error($"{source.Name}: tensor '{name}' belongs to '{weight}': quantised weights are not supported"));
+            else
+                warnings.Add(Problem.Warning($"{source.Name}: tensor '{name}' has no place in {architecture.Name} as configured and is not used"));
         if (lookup.Problems.Count > 0)
             throw new InputException(lookup.Problems);
-        foreach (var name in lookup.Unused.Where(name => !architecture.IsIgnored(name)))
-            warnings.Add(Problem.Warning($"{source.Name}: tensor '{name}' has no place in {architecture.Name} as configured and is not used"));
         return weights;
     }
 
@@ -86,7 +89,7 @@ internal sealed class WeightLoader
             _backend.LoadMatrix([down.At(expert)], packed.StoredTransposed, Part(downBias, expert, _network.HiddenSize)), spec.Intermediate))];
     }
 
-    private static float[]? Part(float[]? values, int index, int size) => values?.AsSpan(index * size, size).ToArray();
+    private static float[]? Part(float[]? values, int index, int size) => values is { Length: > 0 } ? values.AsSpan(index * size, size).ToArray() : null;
 
     private HeadWeights Head(HeadSpec spec)
     {
@@ -95,7 +98,8 @@ internal sealed class WeightLoader
             _lookup.Accept(copy);
         var transform = spec.Transform is { } dense ? Matrix(dense) : null;
         if (!spec.Tied && spec.TiedTo is { } embedding && !_lookup.Has(name))
-            _lookup.Problems.Add(Problem.Error($"the configuration does not tie the embeddings (tie_word_embeddings), so '{embedding}' cannot stand in for '{name}'"));
+            _lookup.Problems.Add(Problem.Error(
+                $"the configuration does not tie the embeddings (tie_word_embeddings), so '{embedding}' cannot stand in for '{name}'"));
         if (!spec.Tied || spec.TiedTo is null)
             return new HeadWeights(spec, Matrix(spec.Output), transform, Norm(spec.TransformNorm));
         _lookup.Accept(name);

@@ -108,6 +108,14 @@ public class BadInputTests
     }
 
     [Fact]
+    public void Scales_of_quantised_weights_are_an_error()
+    {
+        var message = Message(() => Open(change: weights => weights.Set("model.layers.0.self_attn.q_proj.weight_scale_inv", [1, 1], new float[1])));
+        Assert.Contains("weight_scale_inv", message, StringComparison.Ordinal);
+        Assert.Contains("quantised", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Overrunning_the_context_is_an_error_and_leaves_the_session_usable()
     {
         using var model = Open();

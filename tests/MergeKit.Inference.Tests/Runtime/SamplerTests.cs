@@ -59,6 +59,27 @@ public class SamplerTests
         Assert.Equal([1, 2, 3], Draws(new SamplerOptions { MinP = 0.3f }).Distinct().Order());
     }
 
+    [Theory]
+    [InlineData(0, 0.7f, 0f)]
+    [InlineData(0, 0.95f, 0.01f)]
+    [InlineData(40, 0.8f, 0f)]
+    [InlineData(40, 1f, 0.05f)]
+    [InlineData(0, 1f, 0.1f)]
+    public void Only_ids_that_a_full_sort_keeps_are_drawn(int topK, float topP, float minP)
+    {
+        var logits = Enumerable.Range(0, 3000).Select(i => (float)(6 * Math.Sin(i * 12.9898) * Math.Cos(i * 0.37))).ToArray();
+        var sorted = Enumerable.Range(0, logits.Length).OrderByDescending(id => logits[id]).Take(topK > 0 ? topK : logits.Length).ToList();
+        var weights = sorted.Select(id => Math.Exp(logits[id])).ToList();
+        var (allowed, sum) = (new HashSet<int>(), 0.0);
+        for (var i = 0; i < sorted.Count && sum < topP * weights.Sum(); sum += weights[i++])
+            if (weights[i] >= minP * weights[0])
+                allowed.Add(sorted[i]);
+        var sampler = new Sampler(new SamplerOptions { TopK = topK, TopP = topP, MinP = minP });
+        var drawn = Enumerable.Range(0, 2000).Select(step => sampler.Next((float[])logits.Clone(), [], step)).ToHashSet();
+        Assert.Subset(allowed, drawn);
+        Assert.True(drawn.Count > Math.Min(10, allowed.Count / 2));
+    }
+
     [Fact]
     public void A_repetition_penalty_lowers_what_is_already_there()
     {

@@ -14,9 +14,9 @@ public class SessionTests
          "rope_theta": 10000.0, "tie_word_embeddings": true, "use_sliding_window": true, "sliding_window": 40, "max_window_layers": 1}
         """;
 
-    private static LanguageModel Open(int threads = 2)
+    private static LanguageModel Open(int threads = 2, string json = Json)
     {
-        var config = ModelConfig.Parse("config.json", Json);
+        var config = ModelConfig.Parse("config.json", json);
         return LanguageModel.FromSource("model", config, new RandomWeights(config), threads);
     }
 
@@ -79,6 +79,24 @@ public class SessionTests
     }
 
     [Fact]
+    public void Cutting_a_pass_changes_nothing_where_rotary_tables_depend_on_the_length()
+    {
+        const string dynamic = "\"rope_scaling\": {\"rope_type\": \"dynamic\", \"factor\": 2.0}, \"rope_theta\": 10000.0, \"max_position_embeddings\": 600";
+        using var model = Open(json: Json.Replace("\"max_position_embeddings\": 6000", "\"use_cache\": true", StringComparison.Ordinal)
+            .Replace("\"rope_theta\": 10000.0", dynamic, StringComparison.Ordinal));
+        Assert.True(model.Network.RotaryDependsOnLength);
+        var ids = Ids(4500);
+        Assert.True(PassPlanner.TokensPerPass(model.Network) < ids.Length);
+        using var session = model.Open();
+        session.Append(ids);
+        var whole = model.Trace([ids], new TraceOptions())[0].Logits;
+        Close.Equal(whole.AsSpan(4499 * 97), Next(session), 1e-4, "last logits");
+        var score = model.Score([new ScoreRequest(ids.AsMemory(0, 4000), ids.AsMemory(4000))])[0];
+        for (var t = 4000; t < ids.Length; t++)
+            Assert.Equal(Close.LogProbability(whole.AsSpan((t - 1) * 97, 97), ids[t]), score.LogProbs[t - 4000], 1e-3);
+    }
+
+    [Fact]
     public void Scores_are_the_log_softmax_of_the_logits_in_any_batch()
     {
         using var model = Open();
@@ -95,6 +113,20 @@ public class SessionTests
                 Assert.Equal(Close.LogProbability(row, id), scores[i].LogProbs[t], 1e-4);
                 Assert.Equal(Close.ArgMax(row) == id, scores[i].IsArgMax[t]);
             }
+        }
+    }
+
+    [Fact]
+    public void Continuations_of_a_shared_context_score_as_if_alone()
+    {
+        using var model = Open();
+        var requests = Enumerable.Range(0, 12).Select(i => new ScoreRequest(i == 7 ? Ids(20, 9) : Ids(70), Ids(i % 4 + 1, i + 2))).ToList();
+        var scores = model.Score(requests);
+        for (var i = 0; i < requests.Count; i++)
+        {
+            var alone = model.Score([requests[i]])[0];
+            Close.Equal(alone.LogProbs, scores[i].LogProbs, 1e-5, $"request {i}");
+            Assert.Equal(alone.IsArgMax, scores[i].IsArgMax);
         }
     }
 

@@ -27,11 +27,15 @@ public sealed unsafe class RandomWeights : IWeightSource
     public float[] this[string name] =>
         new ReadOnlySpan<float>((float*)_tensors[name].Data, (int)_tensors[name].Shape.Aggregate(1L, (a, b) => a * b)).ToArray();
 
-    public void Set(string name, long[] shape, float[] values, DType type = DType.F32)
+    public long[] Shape(string name) => _tensors[name].Shape;
+
+    public void Set(string name, long[] shape, float[] values, DType type = DType.F32) => SetBytes(name, shape, MemoryMarshal.AsBytes(values.AsSpan()), type);
+
+    public void SetBytes(string name, long[] shape, ReadOnlySpan<byte> bytes, DType type)
     {
         Remove(name);
-        var data = (nint)NativeMemory.Alloc((nuint)Math.Max(1, values.Length) * sizeof(float));
-        values.CopyTo(new Span<float>((float*)data, values.Length));
+        var data = (nint)NativeMemory.Alloc((nuint)Math.Max(1, bytes.Length));
+        bytes.CopyTo(new Span<byte>((void*)data, bytes.Length));
         _tensors[name] = (data, type, shape);
     }
 

@@ -43,6 +43,7 @@ internal static class DeepseekV2
         var (firstSparse, every) = (config.Int("first_k_dense_replace", 0, least: 0), config.Int("moe_layer_freq", 1));
         var width = config.Int("moe_intermediate_size");
         var (experts, shared) = (new ExpertFacts(d, width, activation, routing), config.Int("n_shared_experts", 0, least: 0));
+        d.CheckWidth("n_shared_experts", shared, width);
         var attention = LatentAttention(d, interleaved);
         return d.Network(layer => Layer($"model.layers.{layer}.", layer), d.Rms("model.norm"));
 
@@ -62,7 +63,7 @@ internal static class DeepseekV2
         MoeSpec Moe(string prefix) => experts.Moe(prefix, ("gate_proj", "up_proj", "down_proj")) with
         {
             Correction = hasCorrection ? new TensorSpec(prefix + "gate.e_score_correction_bias", TensorRole.RouterCorrection, [routing.Experts]) : null,
-            Shared = shared > 0 ? experts.Shared(prefix + "shared_experts.", checked(shared * width)) : null,
+            Shared = shared > 0 ? experts.Shared(prefix + "shared_experts.", shared * width) : null,
         };
     }
 
@@ -72,6 +73,7 @@ internal static class DeepseekV2
         var (queryRank, rank) = (config.OptionalInt("q_lora_rank"), config.Int("kv_lora_rank"));
         var (plain, rotary, value) = (config.Int("qk_nope_head_dim"), config.Int("qk_rope_head_dim"), config.Int("v_head_dim"));
         var bias = config.Flag("attention_bias", false);
+        d.CheckWidth("qk_nope_head_dim", d.Heads, (long)plain + rotary + value);
         var rope = RopeReader.Read(config, rotary, d.MaxPositions, config.Number("rope_theta", 10000)) with { Interleaved = interleaved };
         var scale = (float)(RopeReader.LatentScale(config, rope) / Math.Sqrt(plain + rotary));
         return prefix => new AttentionSpec

@@ -37,7 +37,7 @@ internal static class Falcon
             {
                 KvHeads = kvHeads,
                 Layout = !modern && multiQuery ? QkvLayout.Concatenated : QkvLayout.GroupedByKvHead,
-                Qkv = [new LinearSpec(prefix + "self_attention.query_key_value", TensorRole.AttentionQkv, (d.Heads + 2 * kvHeads) * d.HeadDim, d.Hidden, bias)],
+                Qkv = [d.Fused(prefix + "self_attention.query_key_value", kvHeads, bias)],
                 AlibiSlopes = alibi ? [.. Alibi.Slopes(d.Heads).Select(slope => slope * AlibiFactor(d.HeadDim))] : null,
             },
             MlpNorm = twoNorms ? d.LayerNorm(prefix + "ln_mlp") : parallel ? null : d.LayerNorm(prefix + "post_attention_layernorm"),

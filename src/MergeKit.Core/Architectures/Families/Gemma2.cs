@@ -25,7 +25,12 @@ internal static class Gemma2
 
         LayerSpec Layer(string prefix, int layer)
         {
-            var attention = d.Attention(prefix + "self_attn.", rope, bias, bias) with { Scale = scale, Softcap = cap, Window = sliding[layer] ? window : null };
+            var attention = d.Attention(prefix + "self_attn.", rope, bias, bias) with
+            {
+                Scale = scale,
+                Softcap = cap,
+                Window = sliding[layer] ? window : null,
+            };
             return Gemma.Sandwich(d, prefix, attention, intermediate, activation);
         }
     }

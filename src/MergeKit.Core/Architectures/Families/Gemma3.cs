@@ -23,7 +23,8 @@ internal static class Gemma3
         config.Understand("sliding_window_pattern");
         var sliding = d.SlidingLayers(layer => (layer + 1) % pattern != 0);
         var full = d.Rope(1e6, "full_attention");
-        var local = RopeReader.Read(config, d.HeadDim, d.MaxPositions, config.Number("rope_local_base_freq", 10000), "sliding_attention", ignoreScaling: true);
+        var localTheta = config.Number("rope_local_base_freq", 10000);
+        var local = RopeReader.Read(config, d.HeadDim, d.MaxPositions, localTheta, "sliding_attention", ignoreScaling: true);
         var network = Gemma.Scaled(d.Network(layer => Layer($"model.layers.{layer}.", layer), d.Rms("model.norm", 1), tiedByDefault: true));
         return network with { Head = network.Head with { Softcap = finalCap } };
 

@@ -70,5 +70,6 @@ internal static class Gpt2
         NormSpec Norm(string name) => new(name, NormKind.Layer, hidden, epsilon) { HasBias = true };
     }
 
-    private static LinearSpec Linear(string name, TensorRole role, int rows, int columns) => new(name, role, rows, columns, HasBias: true) { StoredTransposed = true };
+    private static LinearSpec Linear(string name, TensorRole role, int rows, int columns) =>
+        new(name, role, rows, columns, HasBias: true) { StoredTransposed = true };
 }

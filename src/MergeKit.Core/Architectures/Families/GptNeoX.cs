@@ -17,10 +17,12 @@ internal static class GptNeoX
         var d = new Decoder(config, "layer_norm_eps", 1e-5);
         var (intermediate, activation) = (config.Int("intermediate_size"), config.Activation("hidden_act", "gelu"));
         var theta = config.Number("rotary_emb_base", config.Number("rope_theta", 10000));
-        var rope = RopeReader.Read(config, d.HeadDim, d.MaxPositions, theta, partial: config.Number("rotary_pct", config.Number("partial_rotary_factor", 0.25)));
+        var partial = config.Number("rotary_pct", config.Number("partial_rotary_factor", 0.25));
+        var rope = RopeReader.Read(config, d.HeadDim, d.MaxPositions, theta, partial: partial);
         var (parallel, bias) = (config.Flag("use_parallel_residual", true), config.Flag("attention_bias", true));
         return d.Network(
-            layer => Layer($"gpt_neox.layers.{layer}."), d.LayerNorm("gpt_neox.final_layer_norm"), embedding: "gpt_neox.embed_in.weight", head: "embed_out");
+            layer => Layer($"gpt_neox.layers.{layer}."), d.LayerNorm("gpt_neox.final_layer_norm"),
+            embedding: "gpt_neox.embed_in.weight", head: "embed_out");
 
         LayerSpec Layer(string prefix) => new()
         {
@@ -29,7 +31,7 @@ internal static class GptNeoX
             Attention = d.Attention(prefix + "attention.", rope, bias, bias, "dense") with
             {
                 Layout = QkvLayout.GroupedByKvHead,
-                Qkv = [new LinearSpec(prefix + "attention.query_key_value", TensorRole.AttentionQkv, (d.Heads + 2 * d.KvHeads) * d.HeadDim, d.Hidden, bias)],
+                Qkv = [d.Fused(prefix + "attention.query_key_value", d.KvHeads, bias)],
             },
             MlpNorm = d.LayerNorm(prefix + "post_attention_layernorm"),
             Mlp = d.Plain(prefix + "mlp.dense_h_to_4h", prefix + "mlp.dense_4h_to_h", intermediate, activation, true),

@@ -17,7 +17,8 @@ internal static class Llama
         var (attentionBias, mlpBias) = (config.Flag("attention_bias", false), config.Flag("mlp_bias", false));
         var (intermediate, activation) = (config.Int("intermediate_size"), config.Activation("hidden_act", "silu"));
         var rope = d.Rope();
-        return d.Network(layer => Layer(d, $"model.layers.{layer}.", rope, attentionBias, attentionBias, mlpBias, intermediate, activation), d.Rms("model.norm"));
+        return d.Network(
+            layer => Layer(d, $"model.layers.{layer}.", rope, attentionBias, attentionBias, mlpBias, intermediate, activation), d.Rms("model.norm"));
     }
 
     /// <summary>The layer that Llama's descendants start from.</summary>

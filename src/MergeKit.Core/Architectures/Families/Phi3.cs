@@ -14,6 +14,8 @@ internal static class Phi3
     private static NetworkSpec Describe(ConfigReader config)
     {
         config.Only("attention_bias", "false");
+        config.Only("interpolate_factor", "1");
+        config.Only("full_attn_mod", "1");
         config.Understand("original_max_position_embeddings");
         var d = new Decoder(config, epsilon: 1e-5, maxPositions: 4096);
         var (intermediate, activation) = (config.Int("intermediate_size"), config.Activation("hidden_act", "silu"));
@@ -27,7 +29,7 @@ internal static class Phi3
             {
                 Window = window,
                 Layout = QkvLayout.Concatenated,
-                Qkv = [new LinearSpec(prefix + "self_attn.qkv_proj", TensorRole.AttentionQkv, (d.Heads + 2 * d.KvHeads) * d.HeadDim, d.Hidden)],
+                Qkv = [d.Fused(prefix + "self_attn.qkv_proj", d.KvHeads, false)],
             },
             MlpNorm = d.Rms(prefix + "post_attention_layernorm"),
             Mlp = new MlpSpec

@@ -33,6 +33,8 @@ internal static class Qwen2
         var size = config.Int("sliding_window", config.IsStated("sliding_window") ? 0 : 4096, least: 0);
         var on = config.Flag("use_sliding_window", false) && size > 0;
         var sliding = d.SlidingLayers(layer => on && layer >= from);
-        return [.. sliding.Select(isSliding => isSliding ? size > 0 ? size : throw config.Wrong("sliding_window", "a window for the sliding layers") : (int?)null)];
+        if (size == 0 && sliding.Contains(true))
+            throw config.Wrong("sliding_window", "a window is wanted for the layers of type sliding_attention");
+        return [.. sliding.Select(isSliding => isSliding ? size : (int?)null)];
     }
 }

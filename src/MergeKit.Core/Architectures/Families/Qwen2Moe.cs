@@ -16,7 +16,7 @@ internal static class Qwen2Moe
         var d = new Decoder(config, maxPositions: 32768);
         var (dense, activation) = (config.Int("intermediate_size"), config.Activation("hidden_act", "silu"));
         var (rope, windows, bias) = (d.Rope(), Qwen2.Windows(d), config.Flag("qkv_bias", true));
-        var (experts, isSparse) = (Experts(d, activation, config.Int("num_experts", 60)), SparseLayers(config));
+        var (experts, isSparse) = (Experts(d, activation, config.OptionalInt("num_experts") ?? config.Int("num_local_experts", 60)), SparseLayers(config));
         var shared = config.Int("shared_expert_intermediate_size", 5632);
         return d.Network(layer => Layer($"model.layers.{layer}.", layer), d.Rms("model.norm"));
 
@@ -35,13 +35,17 @@ internal static class Qwen2Moe
     }
 
     /// <summary>The routing keys of both Qwen mixtures.</summary>
-    public static ExpertFacts Experts(Decoder d, Activation activation, int count) => new(d, d.Config.Int("moe_intermediate_size"), activation, new RoutingSpec
+    public static ExpertFacts Experts(Decoder d, Activation activation, int count)
     {
-        Experts = count,
-        TopK = d.Config.Int("num_experts_per_tok"),
-        Scoring = RouterScoring.Softmax,
-        Normalise = d.Config.Flag("norm_topk_prob", false),
-    });
+        var routing = new RoutingSpec
+        {
+            Experts = count,
+            TopK = d.Config.Int("num_experts_per_tok"),
+            Scoring = RouterScoring.Softmax,
+            Normalise = d.Config.Flag("norm_topk_prob", false),
+        };
+        return new ExpertFacts(d, d.Config.Int("moe_intermediate_size"), activation, routing);
+    }
 
     /// <summary>Layers in <c>mlp_only_layers</c>, and those off the <c>decoder_sparse_step</c>, are dense.</summary>
     public static Func<int, bool> SparseLayers(ConfigReader config)

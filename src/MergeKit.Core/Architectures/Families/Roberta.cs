@@ -21,7 +21,7 @@ internal static class Roberta
             Transform = new LinearSpec("lm_head.dense", TensorRole.HeadTransform, encoder.Hidden, encoder.Hidden, HasBias: true),
             TransformActivation = Activation.Gelu,
             TransformNorm = encoder.Norm("lm_head.layer_norm"),
-            Output = new LinearSpec("lm_head.decoder", TensorRole.Head, encoder.Vocabulary, encoder.Hidden, HasBias: true) { BiasName = "lm_head.bias" },
+            Output = encoder.Decoder("lm_head.decoder", "lm_head.bias"),
             BiasCopy = "lm_head.decoder.bias",
             TiedTo = "roberta.embeddings.word_embeddings.weight",
             Tied = config.Flag("tie_word_embeddings", true),

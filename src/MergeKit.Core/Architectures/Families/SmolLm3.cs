@@ -12,6 +12,7 @@ internal static class SmolLm3
 
     private static NetworkSpec Describe(ConfigReader config)
     {
+        config.Understand("max_window_layers");
         var d = new Decoder(config, kvHeads: 4, maxPositions: 32768);
         var (attentionBias, mlpBias) = (config.Flag("attention_bias", false), config.Flag("mlp_bias", false));
         var (intermediate, activation) = (config.Int("intermediate_size"), config.Activation("hidden_act", "silu"));
@@ -19,12 +20,14 @@ internal static class SmolLm3
         var window = config.OptionalInt("sliding_window");
         var on = config.Flag("use_sliding_window", false) && window is not null;
         var sliding = d.SlidingLayers(layer => on && !rotated[layer]);
+        if (window is null && sliding.Contains(true))
+            throw config.Wrong("sliding_window", "a window is wanted for the layers of type sliding_attention");
         return d.Network(layer => Layer($"model.layers.{layer}.", layer), d.Rms("model.norm"), tiedByDefault: true);
 
         LayerSpec Layer(string prefix, int layer)
         {
             var plain = Llama.Layer(d, prefix, rotated[layer] ? rope : null, attentionBias, attentionBias, mlpBias, intermediate, activation);
-            return plain with { Attention = plain.Attention with { Window = sliding[layer] ? window ?? throw config.Wrong("sliding_window", "a window is wanted") : null } };
+            return plain with { Attention = plain.Attention with { Window = sliding[layer] ? window : null } };
         }
     }
 
@@ -34,6 +37,7 @@ internal static class SmolLm3
         var (interval, stated) = (d.Config.Int("no_rope_layer_interval", 4), d.Config.Ints("no_rope_layers"));
         if (stated is not null && stated.Count != d.LayerCount && d.Config.LayerOverride is null)
             throw d.Config.Wrong("no_rope_layers", $"one entry for each of the {d.LayerCount} layers is wanted");
-        return [.. Enumerable.Range(0, d.LayerCount).Select(layer => stated is null || layer >= stated.Count ? (layer + 1) % interval != 0 : stated[layer] != 0)];
+        return [.. Enumerable.Range(0, d.LayerCount).Select(layer =>
+            stated is null || layer >= stated.Count ? (layer + 1) % interval != 0 : stated[layer] != 0)];
     }
 }

@@ -8,7 +8,7 @@ internal static class StableLm
     public static Architecture Architecture { get; } = new(Describe)
     {
         Name = "StableLM",
-        ClassNames = ["StableLmForCausalLM", "StableLMEpochForCausalLM"],
+        ClassNames = ["StableLmForCausalLM"],
         ModelType = "stablelm",
         IgnoredTensors = ["*.rotary_emb.inv_freq"],
     };

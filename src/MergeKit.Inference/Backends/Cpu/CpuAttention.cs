@@ -141,7 +141,7 @@ internal sealed class CpuAttention(NetworkSpec network, WorkerPool pool) : IDisp
 
     /// <summary>One rotary table per sequence; null entries where nothing is rotated.</summary>
     private RotaryTables.Table?[] Tables(RopeSpec? rope, ForwardBatch batch) =>
-        Array.ConvertAll(batch.Sequences, sequence => rope is null ? null : _rotary.Get(rope, sequence.Past + sequence.Count));
+        Array.ConvertAll(batch.Sequences, sequence => rope is null ? null : _rotary.Get(rope, sequence.RotaryLength));
 
     private void ForTokens(ForwardBatch batch, Action<int, CpuKvCache, int, int> body)
     {

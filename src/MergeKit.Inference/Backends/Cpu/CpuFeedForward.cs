@@ -29,7 +29,8 @@ internal sealed class CpuFeedForward(WorkerPool pool) : IDisposable
         var topK = weights.Routing.TopK;
         var (experts, shares) = (new int[x.Rows * topK], new float[x.Rows * topK]);
         for (var token = 0; token < x.Rows; token++)
-            CpuRouter.Choose(weights.Routing, weights.Correction, _router.Row(token), experts.AsSpan(token * topK, topK), shares.AsSpan(token * topK, topK));
+            CpuRouter.Choose(
+                weights.Routing, weights.Correction, _router.Row(token), experts.AsSpan(token * topK, topK), shares.AsSpan(token * topK, topK));
         choice?.Set(topK, experts, shares);
         if (!accumulate)
             output.Resize(x.Rows, x.Columns).Span.Clear();

@@ -1,46 +1,40 @@
 using System.Runtime.InteropServices;
 using MergeKit.Core.Architectures;
+using MergeKit.Core.Diagnostics;
 
 namespace MergeKit.Inference.Backends.Cpu;
 
-/// <summary>Keys and values of one sequence: per layer [kv head, capacity, width] in float32.</summary>
-internal sealed unsafe class CpuKvCache : IKvCache
+/// <summary>Keys and values of one sequence: per layer [kv head, capacity, width] in float32, all in one block of native memory.</summary>
+internal sealed unsafe class CpuKvCache(NetworkSpec network) : IKvCache
 {
     private const int FirstCapacity = 32;
-    private readonly (int KvHeads, int KeyDim, int ValueDim)[] _shapes;
-    private readonly nint[] _keys, _values;
+    private readonly LayerShape[] _shapes = Shapes(network);
+    private float* _data;
     private int _capacity;
-    private long _bytes;
-
-    public CpuKvCache(NetworkSpec network)
-    {
-        _shapes = [.. network.Layers.Select(layer => (layer.Attention.KvHeads, layer.Attention.HeadDim, layer.Attention.ValueDim))];
-        (_keys, _values) = (new nint[_shapes.Length], new nint[_shapes.Length]);
-    }
 
     ~CpuKvCache() => Free();
 
     public int Length { get; private set; }
 
-    /// <summary>Positions there is room for; also the floats per head in units of the width.</summary>
+    /// <summary>Positions there is room for.</summary>
     public int Capacity => _capacity;
 
-    public nint Keys(int layer) => _keys[layer];
+    public nint Keys(int layer) => (nint)(_data + _shapes[layer].KeyOffset * _capacity);
 
-    public nint Values(int layer) => _values[layer];
+    public nint Values(int layer) => (nint)(_data + _shapes[layer].ValueOffset * _capacity);
 
     /// <summary>Where the key of a head at a position is stored.</summary>
     public Span<float> Key(int layer, int head, int position)
     {
         var width = _shapes[layer].KeyDim;
-        return new Span<float>((float*)_keys[layer] + ((long)head * _capacity + position) * width, width);
+        return new Span<float>((float*)Keys(layer) + ((long)head * _capacity + position) * width, width);
     }
 
     /// <summary>Where the value of a head at a position is stored.</summary>
     public Span<float> Value(int layer, int head, int position)
     {
         var width = _shapes[layer].ValueDim;
-        return new Span<float>((float*)_values[layer] + ((long)head * _capacity + position) * width, width);
+        return new Span<float>((float*)Values(layer) + ((long)head * _capacity + position) * width, width);
     }
 
     /// <summary>Makes room for more positions and counts them as held.</summary>
@@ -48,7 +42,7 @@ internal sealed unsafe class CpuKvCache : IKvCache
     {
         var wanted = checked(Length + count);
         if (wanted > _capacity)
-            Grow(_capacity == 0 ? Math.Max(FirstCapacity, wanted) : (int)Math.Min(int.MaxValue, Math.Max(wanted, _capacity * 2L)));
+            MoveTo(_capacity == 0 ? Math.Max(FirstCapacity, wanted) : (int)Math.Min(int.MaxValue, Math.Max(wanted, _capacity * 2L)));
         Length = wanted;
     }
 
@@ -58,51 +52,83 @@ internal sealed unsafe class CpuKvCache : IKvCache
         Length = Math.Min(Length, length);
     }
 
+    public IKvCache Fork(int room)
+    {
+        var copy = new CpuKvCache(network);
+        copy.MoveTo(Math.Max(FirstCapacity, checked(Length + room)), this);
+        copy.Length = Length;
+        return copy;
+    }
+
     public void Dispose()
     {
         Free();
         GC.SuppressFinalize(this);
     }
 
-    private void Grow(int capacity)
+    private static LayerShape[] Shapes(NetworkSpec network)
     {
-        long bytes = 0;
-        for (var layer = 0; layer < _shapes.Length; layer++)
+        var (shapes, offset) = (new LayerShape[network.Layers.Count], 0L);
+        for (var layer = 0; layer < shapes.Length; layer++)
         {
-            var (heads, keyDim, valueDim) = _shapes[layer];
-            _keys[layer] = Move(_keys[layer], heads, keyDim, capacity);
-            _values[layer] = Move(_values[layer], heads, valueDim, capacity);
-            bytes += (long)heads * (keyDim + valueDim) * capacity * sizeof(float);
+            var attention = network.Layers[layer].Attention;
+            var values = offset + (long)attention.KvHeads * attention.HeadDim;
+            shapes[layer] = new LayerShape(attention.KvHeads, attention.HeadDim, attention.ValueDim, offset, values);
+            offset = values + (long)attention.KvHeads * attention.ValueDim;
         }
 
-        GC.AddMemoryPressure(bytes - _bytes);
-        (_capacity, _bytes) = (capacity, bytes);
+        return shapes;
     }
 
-    private nint Move(nint old, int heads, int width, int capacity)
+    private long FloatsPerPosition => _shapes[^1].ValueOffset + (long)_shapes[^1].KvHeads * _shapes[^1].ValueDim;
+
+    /// <summary>Takes a block for more positions and copies what <paramref name="source"/> (or this cache) holds.</summary>
+    private void MoveTo(int capacity, CpuKvCache? source = null)
     {
-        var data = (float*)NativeMemory.AlignedAlloc(checked((nuint)((long)heads * width * capacity * sizeof(float))), 64);
-        for (var head = 0; head < heads && old != 0; head++)
+        var bytes = checked(FloatsPerPosition * capacity * sizeof(float));
+        float* data;
+        try
         {
-            var bytes = (long)Length * width * sizeof(float);
-            Buffer.MemoryCopy((float*)old + (long)head * _capacity * width, data + (long)head * capacity * width, bytes, bytes);
+            data = (float*)NativeMemory.AlignedAlloc(checked((nuint)bytes), 64);
+        }
+        catch (OutOfMemoryException e)
+        {
+            throw new EnvironmentException($"no memory for the keys and values of {capacity} positions ({bytes:N0} bytes)", e);
         }
 
-        NativeMemory.AlignedFree((void*)old);
-        return (nint)data;
+        var (from, fromCapacity, length) = source is null ? ((nint)_data, _capacity, Length) : ((nint)source._data, source._capacity, source.Length);
+        if (length > 0)
+            foreach (var shape in _shapes)
+            {
+                Copy((float*)from + shape.KeyOffset * fromCapacity, data + shape.KeyOffset * capacity, shape.KvHeads, shape.KeyDim);
+                Copy((float*)from + shape.ValueOffset * fromCapacity, data + shape.ValueOffset * capacity, shape.KvHeads, shape.ValueDim);
+            }
+
+        NativeMemory.AlignedFree(_data);
+        if (_capacity > 0)
+            GC.RemoveMemoryPressure(FloatsPerPosition * _capacity * sizeof(float));
+        GC.AddMemoryPressure(bytes);
+        _data = data;
+        _capacity = capacity;
+
+        void Copy(float* old, float* place, int heads, int width)
+        {
+            var size = (long)length * width * sizeof(float);
+            for (var head = 0; head < heads; head++)
+                Buffer.MemoryCopy(old + (long)head * fromCapacity * width, place + (long)head * capacity * width, size, size);
+        }
     }
 
     private void Free()
     {
-        for (var layer = 0; layer < _shapes.Length; layer++)
-        {
-            NativeMemory.AlignedFree((void*)_keys[layer]);
-            NativeMemory.AlignedFree((void*)_values[layer]);
-            (_keys[layer], _values[layer]) = (0, 0);
-        }
-
-        if (_bytes > 0)
-            GC.RemoveMemoryPressure(_bytes);
-        (_capacity, _bytes, Length) = (0, 0, 0);
+        if (_data is null)
+            return;
+        NativeMemory.AlignedFree(_data);
+        GC.RemoveMemoryPressure(FloatsPerPosition * _capacity * sizeof(float));
+        _data = null;
+        (_capacity, Length) = (0, 0);
     }
+
+    /// <summary>Offsets are floats per position.</summary>
+    private readonly record struct LayerShape(int KvHeads, int KeyDim, int ValueDim, long KeyOffset, long ValueOffset);
 }

@@ -16,8 +16,10 @@ internal static class CpuNorm
             if (norm.Spec.Kind == NormKind.Rms)
                 VectorOps.RmsNorm(x.Slice(start, group), weight, (float)norm.Spec.Epsilon, y.Slice(start, group));
             else
-                VectorOps.LayerNorm(
-                    x.Slice(start, group), weight, norm.Bias.Length == 0 ? [] : norm.Bias.AsSpan(start % size, group), (float)norm.Spec.Epsilon, y.Slice(start, group));
+                VectorOps.LayerNorm(x.Slice(start, group), weight, Bias(norm, start % size), (float)norm.Spec.Epsilon, y.Slice(start, group));
         }
     }
+
+    private static ReadOnlySpan<float> Bias(NormWeights norm, int start) =>
+        norm.Bias.Length == 0 ? [] : norm.Bias.AsSpan(start, norm.Spec.GroupSize);
 }

@@ -19,8 +19,11 @@ internal sealed class RotaryTables
 
     private static Table Build(RopeSpec rope, int length, Table old)
     {
-        var positions = Math.Max(length, rope.DependsOnLength ? 0 : Math.Max(256, 2 * old.Positions));
-        var table = new Table(rope, rope.Frequencies(length)) { Positions = positions, Cos = new float[positions * (rope.Dim / 2)], Sin = new float[positions * (rope.Dim / 2)] };
+        var frequencies = rope.Frequencies(length);
+        var isStable = !rope.DependsOnLength || old.Frequencies.AsSpan().SequenceEqual(frequencies);
+        var positions = isStable ? (int)Math.Min(int.MaxValue, Math.Max(length, Math.Max(256, 2L * old.Positions))) : length;
+        var size = checked(positions * (rope.Dim / 2));
+        var table = new Table(rope, frequencies) { Positions = positions, Cos = new float[size], Sin = new float[size] };
         for (var position = 0; position < positions; position++)
         {
             for (var i = 0; i < table.Frequencies.Length; i++)
