@@ -13,7 +13,7 @@ public class KillAndResumeTests(ITestOutputHelper log)
     [Fact]
     public void Killed_at_fifty_moments_the_result_is_the_same_bytes()
     {
-        using var scratch = new TemporaryFolder();
+        using var scratch = TemporaryFolder.InMemory(1_000_000_000);
         var recipes = Methods.ToDictionary(method => method, method => WriteRecipe(scratch, method));
         for (var seed = 0; seed < 3; seed++)
             SyntheticModel.Llama(scratch.Join($"m{seed}"), seed, DType.BF16, layers: 6, hidden: 512, vocabulary: 8000, inner: 1280);
