@@ -74,7 +74,7 @@ public class UsageTests
     [InlineData("8KiB", 8L << 10)]
     public void Shard_sizes_are_spelt_in_many_ways(string text, long bytes)
     {
-        Assert.True(MergeKit.Cli.Commands.Size.TryParse(text, out var size));
+        Assert.True(Cli.Commands.Size.TryParse(text, out var size));
         Assert.Equal(bytes, size);
     }
 
