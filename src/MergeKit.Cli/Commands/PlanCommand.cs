@@ -42,7 +42,7 @@ internal static class PlanCommand
             shortage &= plan.Problems.All(problem => problem.Severity != Severity.Error || plan.Shortages.Contains(problem));
             if (parsed.GetValue(CommonOptions.Json))
                 reports.Add(PlanReport.Json(plan));
-            else
+            else if (plan.IsExecutable)
                 PlanReport.Print(plan, output, withTensors: !parsed.GetValue(Summary));
             ProblemPrinter.Print(plan.Problems, error);
         }
