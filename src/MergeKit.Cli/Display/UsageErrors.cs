@@ -1,5 +1,7 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
 using MergeKit.Core.Diagnostics;
 
 namespace MergeKit.Cli.Display;
@@ -10,17 +12,30 @@ internal static class UsageErrors
     /// <summary>Prints what is wrong; false when nothing is.</summary>
     public static bool Print(ParseResult parsed, TextWriter error)
     {
-        if (parsed.Action is not ParseErrorAction)
+        if (parsed.Action is HelpAction || (parsed.Action is not ParseErrorAction && !OptionsTakenForArguments(parsed).Any()))
             return false;
         var command = parsed.CommandResult.Command;
-        var unknown = parsed.UnmatchedTokens.Select(token => Unknown(command, token));
-        var others = parsed.Errors.Select(problem => problem.Message)
-            .Where(message => !parsed.UnmatchedTokens.Any(token => message.Contains($"'{token}'", StringComparison.Ordinal)));
-        var messages = unknown.Any() && command.Subcommands.Count > 0 ? unknown.Take(1) : unknown.Concat(others);
-        foreach (var message in messages.Distinct())
+        var messages = Messages(parsed, command).Distinct().ToList();
+        foreach (var message in messages)
             ProblemPrinter.Print([Problem.Error($"{message.TrimEnd('.', ' ')}; see: {Help(command)}")], error);
-        return true;
+        return messages.Count > 0;
     }
+
+    /// <summary>Unknown words first; then what they may be the cause of only if there are none.</summary>
+    private static IEnumerable<string> Messages(ParseResult parsed, Command command)
+    {
+        var unknown = OptionsTakenForArguments(parsed).Concat(parsed.UnmatchedTokens).Distinct().Select(token => Unknown(command, token)).ToList();
+        if (unknown.Count > 0)
+            return command.Subcommands.Count > 0 ? unknown.Take(1) : unknown;
+        var missing = command.Arguments.Where(argument => argument.Arity.MinimumNumberOfValues > 0 && parsed.GetResult(argument) is not { Tokens.Count: > 0 }).Select(argument => argument.Name).ToList();
+        var others = parsed.Errors.Where(problem => problem.SymbolResult is not ArgumentResult { Tokens.Count: 0 } and not CommandResult).Select(problem => problem.Message);
+        return missing.Count > 0 ? others.Prepend($"missing {string.Join(" and ", missing)}")
+            : command.Subcommands.Count > 0 && parsed.Errors.Count > 0 ? ["a command is wanted"] : parsed.Errors.Select(problem => problem.Message);
+    }
+
+    /// <summary>A misspelt option would otherwise become a recipe or a folder; after <c>--</c> such names are meant.</summary>
+    private static IEnumerable<string> OptionsTakenForArguments(ParseResult parsed) => parsed.Tokens.Any(token => token.Type == TokenType.DoubleDash) ? []
+        : parsed.CommandResult.Children.OfType<ArgumentResult>().SelectMany(argument => argument.Tokens).Select(token => token.Value).Where(value => value.Length > 1 && value[0] == '-');
 
     private static string Unknown(Command command, string token)
     {
