@@ -25,10 +25,10 @@ public static class Application
         root.Add(CommonOptions.WorkingDirectory);
         try
         {
-            var parsed = root.Parse(args);
-            var configuration = new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false };
-            var code = parsed.Invoke(configuration);
-            return parsed.Errors.Count > 0 ? ExitCodes.Input : code;
+            var parsed = root.Parse(args.Length > 0 ? args : ["--help"]);
+            if (UsageErrors.Print(parsed, error))
+                return ExitCodes.Input;
+            return parsed.Invoke(new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false });
         }
         catch (InputException e)
         {
@@ -37,7 +37,7 @@ public static class Application
         }
         catch (EnvironmentException e)
         {
-            error.WriteLine($"error: {e.Message}");
+            ProblemPrinter.Print([Problem.Error(e.Message)], error);
             return ExitCodes.Environment;
         }
         catch (OperationCanceledException)

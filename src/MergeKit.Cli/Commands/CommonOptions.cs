@@ -78,7 +78,7 @@ internal static class CommonOptions
 
     /// <summary>The folder that relative paths start from.</summary>
     public static string BaseFolder(ParseResult parsed) =>
-        parsed.GetValue(WorkingDirectory) is { } folder ? Path.GetFullPath(folder) : Directory.GetCurrentDirectory();
+        parsed.GetValue(WorkingDirectory) is { Length: > 0 } folder ? Path.GetFullPath(folder) : Directory.GetCurrentDirectory();
 
     /// <summary>A path given on the command line.</summary>
     public static string Resolve(ParseResult parsed, string path) =>

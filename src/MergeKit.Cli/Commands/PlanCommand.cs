@@ -28,7 +28,7 @@ internal static class PlanCommand
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
         var recipes = RecipeSet.BuildOrder(RecipeReader.Read(CommonOptions.Resolve(parsed, parsed.GetValue(RecipeFile)!)));
-        var (executable, reports) = (true, new List<System.Text.Json.Nodes.JsonNode?>());
+        var (executable, shortage, reports) = (true, true, new List<System.Text.Json.Nodes.JsonNode?>());
         foreach (var recipe in recipes)
         {
             if (RecipeSet.UsedBy(recipe, recipes) is { Count: > 0 } used)
@@ -39,15 +39,16 @@ internal static class PlanCommand
 
             using var plan = MergePlanner.Plan(recipe, CommonOptions.ToPlanOptions(parsed, parsed.GetValue(Output)));
             executable &= plan.IsExecutable;
+            shortage &= plan.Problems.All(problem => problem.Severity != Severity.Error || plan.Shortages.Contains(problem));
             if (parsed.GetValue(CommonOptions.Json))
                 reports.Add(PlanReport.Json(plan));
-            else
+            else if (plan.IsExecutable)
                 PlanReport.Print(plan, output, withTensors: !parsed.GetValue(Summary));
             ProblemPrinter.Print(plan.Problems, error);
         }
 
         if (parsed.GetValue(CommonOptions.Json))
             output.WriteLine(PlanReport.Text(reports));
-        return executable ? ExitCodes.Done : ExitCodes.Input;
+        return executable ? ExitCodes.Done : shortage ? ExitCodes.Environment : ExitCodes.Input;
     }
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using MergeKit.Cli.Display;
+using MergeKit.Core.Diagnostics;
 
 namespace MergeKit.Cli.Commands;
 
@@ -44,13 +45,15 @@ internal static class RunCommand
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
         foreach (var option in NoEffect.Where(option => parsed.GetResult(option) is { Implicit: false }))
             error.WriteLine($"note: {option.Name} has no effect here");
+        var outputPath = parsed.GetValue(Output) is { Length: > 0 } path ? Path.GetFullPath(CommonOptions.Resolve(parsed, path))
+            : throw new InputException("OUT is empty; the name of a folder is wanted");
         using var interrupt = new Interrupt();
         var job = new RunJob
         {
             RecipePath = CommonOptions.Resolve(parsed, parsed.GetValue(Recipe)!),
-            OutputPath = Path.GetFullPath(CommonOptions.Resolve(parsed, parsed.GetValue(Output)!)),
-            IntermediatePath = parsed.GetValue(Intermediate) is { } folder ? Path.GetFullPath(CommonOptions.Resolve(parsed, folder)) : null,
-            Options = CommonOptions.ToPlanOptions(parsed, parsed.GetValue(Output)),
+            OutputPath = outputPath,
+            IntermediatePath = parsed.GetValue(Intermediate) is { Length: > 0 } folder ? Path.GetFullPath(CommonOptions.Resolve(parsed, folder)) : null,
+            Options = CommonOptions.ToPlanOptions(parsed, outputPath),
             Resume = parsed.GetValue(NoResume) ? Core.Merging.Execution.ResumeMode.Never
                 : parsed.GetValue(Resume) ? Core.Merging.Execution.ResumeMode.Require : Core.Merging.Execution.ResumeMode.WhenSame,
             HashInputs = parsed.GetValue(HashInputs),

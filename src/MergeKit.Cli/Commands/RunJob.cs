@@ -1,4 +1,5 @@
 using MergeKit.Cli.Display;
+using MergeKit.Core.Checkpoints.Writing;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
@@ -31,61 +32,84 @@ internal sealed class RunJob
     {
         var recipes = RecipeReader.Read(RecipePath);
         var order = RecipeSet.BuildOrder(recipes);
-        var final = RecipeSet.Result(recipes);
-        var scratch = IntermediatePath ?? Path.Combine(Path.GetDirectoryName(OutputPath)!, $".{Path.GetFileName(OutputPath)}.mergekit-intermediate");
-        var named = new Dictionary<string, string>(StringComparer.Ordinal);
+        OutputFolder.RequireFree(OutputPath);
+        if (order.Count > 1)
+            CheckAll(order);
+        var stages = Stages.Open(OutputPath, IntermediatePath, order.Count > 1 ? RecipeSet.Result(recipes) : null, Resume);
         var results = new List<MergeResult>();
-        foreach (var recipe in order)
+        try
         {
-            var target = recipe == final ? OutputPath : Path.Combine(scratch, recipe.Name!);
-            if (recipe != final)
-                Directory.CreateDirectory(scratch);
-            results.Add(RunOne(recipe, target, named, display));
-            if (recipe.Name is { } name)
-                named[name] = target;
+            foreach (var recipe in order)
+                if (RunOne(recipe, order.Count > 1 ? stages : null, recipe == RecipeSet.Result(recipes), display) is { } result)
+                    results.Add(result);
+            stages.KeepFinal(OutputPath);
+        }
+        catch (MergeKitException)
+        {
+            stages.Clear();
+            throw;
         }
 
-        KeepFinal(final, order.Count, scratch);
+        stages.Clear();
         return results;
     }
 
-    private MergeResult RunOne(Recipe recipe, string target, Dictionary<string, string> named, RunDisplay display)
+    /// <summary>What can be known of the documents before the first one is run, so that a slip in the last does not cost the work on the others.</summary>
+    private void CheckAll(IReadOnlyList<Recipe> recipes)
     {
-        using var plan = MergePlanner.Plan(recipe, Options with { NamedResults = named, OutputFolder = target });
+        var errors = new List<Problem>();
+        foreach (var recipe in recipes.Where(recipe => RecipeSet.UsedBy(recipe, recipes).Count == 0))
+        {
+            using var plan = MergePlanner.Plan(recipe, Options);
+            errors.AddRange(plan.Problems.Where(problem => problem.Severity == Severity.Error && !plan.Shortages.Contains(problem)));
+        }
+
+        if (errors.Count > 0)
+            throw new InputException(errors);
+    }
+
+    private MergeResult? RunOne(Recipe recipe, Stages? stages, bool isFinal, RunDisplay display)
+    {
+        var target = isFinal ? OutputPath : stages!.FolderOf(recipe);
+        using var plan = MergePlanner.Plan(recipe, Options with { NamedResults = stages?.Made ?? Options.NamedResults, OutputFolder = target });
+        if (!isFinal && stages!.IsMade(recipe, plan))
+            return null;
         display.ShowProblems(plan.Problems);
-        if (!plan.IsExecutable)
-            throw new InputException([.. plan.Problems.Where(problem => problem.Severity == Severity.Error)]);
+        RequireExecutable(plan);
         var progress = new MergeProgress();
         var runner = new MergeRunner(plan, progress);
         using (display.Follow(recipe.Name ?? Path.GetFileName(target), progress))
         {
             var result = runner.Run(target, Resume, () => Companions(plan), Cancellation);
             display.ShowProblems(result.Problems);
+            if (!isFinal)
+                stages!.Note(recipe, plan);
             return result;
         }
+    }
+
+    private static void RequireExecutable(MergePlan plan)
+    {
+        var errors = plan.Problems.Where(problem => problem.Severity == Severity.Error).ToList();
+        if (errors.Count > 0 && errors.TrueForAll(plan.Shortages.Contains))
+            throw new EnvironmentException(string.Join("; ", errors.Select(error => error.Message)));
+        if (errors.Count > 0)
+            throw new InputException(errors);
     }
 
     private Dictionary<string, string> Companions(MergePlan plan)
     {
         var files = new Dictionary<string, string> { ["mergekit_config.yml"] = plan.Recipe.Yaml };
-        if (WriteCard)
-            files["README.md"] = ModelCard.Write(plan, Path.GetFileName(OutputPath), HashInputs ? InputHashes.Compute(plan, Cancellation) : null);
-        return files;
-    }
+        try
+        {
+            if (WriteCard)
+                files["README.md"] = ModelCard.Write(plan, Path.GetFileName(OutputPath), HashInputs ? InputHashes.Compute(plan, Cancellation) : null);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or AggregateException)
+        {
+            throw new EnvironmentException($"the model card cannot be written: {e.GetBaseException().Message}", e);
+        }
 
-    /// <summary>With an intermediate folder given, a named result stands there too; without one the intermediates are removed.</summary>
-    private void KeepFinal(Recipe final, int documents, string scratch)
-    {
-        if (IntermediatePath is null)
-        {
-            if (Directory.Exists(scratch))
-                Directory.Delete(scratch, recursive: true);
-        }
-        else if (documents > 1 && final.Name is { } name)
-        {
-            var copy = Directory.CreateDirectory(Path.Combine(scratch, name)).FullName;
-            foreach (var file in Directory.EnumerateFiles(OutputPath))
-                File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
-        }
+        return files;
     }
 }

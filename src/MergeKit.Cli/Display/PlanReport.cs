@@ -16,7 +16,7 @@ internal static class PlanReport
             foreach (var job in plan.Jobs)
                 writer.WriteLine($"{job.Name} {job.OutputType.SafetensorsName()} {job.ShapeText} = {job.Method.Description.Name}({Arguments(job)})");
         writer.WriteLine($"{plan.Recipe.Name ?? "result"}: {plan.Recipe.MergeMethod} of {string.Join(", ", plan.Models.Select(model => model.ToString()))}");
-        writer.WriteLine($"{plan.Jobs.Count} tensors, {plan.Parameters:N0} parameters, {plan.OutputBytes:N0} bytes in {plan.Layout?.Shards.Count ?? 0} files; "
+        writer.WriteLine($"{plan.Jobs.Count} tensors, {plan.Parameters:N0} parameters, {plan.OutputBytes:N0} bytes in {Files(plan.Layout?.Shards.Count ?? 0)}; "
             + $"reads {plan.InputBytes:N0} bytes; {plan.WorkingBytes:N0} bytes of buffers on {plan.Options.Threads} threads");
     }
 
@@ -67,6 +67,8 @@ internal static class PlanReport
 
     private static string Braces(IReadOnlyDictionary<string, double> values) =>
         values.Count == 0 ? "" : $" {{{string.Join(", ", values.Select(pair => Assign(pair)))}}}";
+
+    private static string Files(int count) => count == 1 ? "1 file" : $"{count} files";
 
     private static string Assign(KeyValuePair<string, double> pair) => string.Create(CultureInfo.InvariantCulture, $"{pair.Key} {pair.Value:0.######}");
 }

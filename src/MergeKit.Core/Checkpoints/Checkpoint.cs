@@ -10,7 +10,7 @@ namespace MergeKit.Core.Checkpoints;
 public sealed class Checkpoint : IDisposable
 {
     private readonly Dictionary<string, TensorInfo> _byName;
-    private readonly ConcurrentDictionary<string, SafeFileHandle> _handles = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, Lazy<SafeFileHandle>> _handles = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, Lazy<MappedFile>> _maps = new(StringComparer.Ordinal);
 
     internal Checkpoint(string path, IReadOnlyList<SafetensorsHeader> files, IReadOnlyList<TensorInfo> tensors, IReadOnlyList<Problem> warnings)
@@ -51,7 +51,7 @@ public sealed class Checkpoint : IDisposable
         ArgumentOutOfRangeException.ThrowIfGreaterThan(byteOffset + destination.Length, tensor.ByteLength);
         try
         {
-            var handle = _handles.GetOrAdd(tensor.File, file => File.OpenHandle(file));
+            var handle = _handles.GetOrAdd(tensor.File, file => new Lazy<SafeFileHandle>(() => File.OpenHandle(file))).Value;
             for (var done = 0; done < destination.Length;)
             {
                 var count = RandomAccess.Read(handle, destination[done..], tensor.Offset + byteOffset + done);
@@ -76,8 +76,8 @@ public sealed class Checkpoint : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var handle in _handles.Values)
-            handle.Dispose();
+        foreach (var handle in _handles.Values.Where(handle => handle.IsValueCreated))
+            handle.Value.Dispose();
         foreach (var map in _maps.Values.Where(map => map.IsValueCreated))
             map.Value.Dispose();
         _handles.Clear();

@@ -52,6 +52,8 @@ internal static class CheckpointOpener
         var indexPath = Path.Combine(path, IndexFile);
         var problems = new List<Problem>();
         var map = ReadWeightMap(indexPath, problems);
+        if (map.Count == 0 && problems.Count == 0)
+            problems.Add(Problem.Error($"{indexPath}: its weight_map names no tensor"));
         var shards = map.Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToList();
         var usable = shards.Where(shard => CheckShardPath(path, indexPath, shard, problems)).Select(shard => Path.Combine(path, shard)).ToList();
         var headers = ReadHeaders(usable, problems);
@@ -67,8 +69,17 @@ internal static class CheckpointOpener
                 problems.Add(Problem.Error($"{Path.Combine(path, shard)}: lacks tensor '{name}', which {IndexFile} places there"));
         }
 
+        CheckRepeats(path, headers, map, problems);
         ThrowIfAny(problems);
         return new Checkpoint(path, headers, Order(tensors), Unlisted(headers, map, indexPath));
+    }
+
+    /// <summary>Loaders that read shard by shard would take another copy than the index says.</summary>
+    private static void CheckRepeats(string path, List<SafetensorsHeader> headers, Dictionary<string, string> map, List<Problem> problems)
+    {
+        foreach (var group in headers.SelectMany(header => header.Tensors).Where(tensor => map.ContainsKey(tensor.Name)).GroupBy(tensor => tensor.Name, StringComparer.Ordinal))
+            if (group.Skip(1).Any())
+                problems.Add(Problem.Error($"{path}: tensor '{group.Key}' is stored in several shards: {string.Join(", ", group.Select(tensor => Path.GetFileName(tensor.File)))}"));
     }
 
     private static List<TensorInfo> Order(List<TensorInfo> tensors) =>
@@ -100,7 +111,7 @@ internal static class CheckpointOpener
     private static bool CheckShardPath(string folder, string indexPath, string shard, List<Problem> problems)
     {
         var root = Path.GetFullPath(folder) + Path.DirectorySeparatorChar;
-        if (!Path.GetFullPath(Path.Combine(folder, shard)).StartsWith(root, StringComparison.Ordinal))
+        if (shard.Contains('\0', StringComparison.Ordinal) || !Path.GetFullPath(Path.Combine(folder, shard)).StartsWith(root, StringComparison.Ordinal))
         {
             problems.Add(Problem.Error($"{indexPath}: names the shard '{shard}', which lies outside the model folder"));
             return false;
@@ -117,7 +128,7 @@ internal static class CheckpointOpener
         var map = new Dictionary<string, string>(StringComparer.Ordinal);
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(indexPath));
+            using var document = JsonDocument.Parse(ReadIndex(indexPath));
             if (document.RootElement.ValueKind != JsonValueKind.Object
                 || !document.RootElement.TryGetProperty("weight_map", out var weightMap) || weightMap.ValueKind != JsonValueKind.Object)
                 throw new InputException($"{indexPath}: has no object 'weight_map'");
@@ -129,12 +140,26 @@ internal static class CheckpointOpener
                     problems.Add(Problem.Error($"{indexPath}: weight_map names '{entry.Name}' twice"));
             }
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             throw new InputException($"{indexPath}: not valid JSON: {e.Message}", e);
         }
 
         return map;
+    }
+
+    private static byte[] ReadIndex(string indexPath)
+    {
+        try
+        {
+            var length = new FileInfo(indexPath).Length;
+            return length <= SafetensorsHeader.MaxHeaderBytes ? File.ReadAllBytes(indexPath)
+                : throw new InputException($"{indexPath}: {length} bytes; an index of more than {SafetensorsHeader.MaxHeaderBytes} is not believed");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new EnvironmentException($"{indexPath}: cannot be read: {e.Message}", e);
+        }
     }
 
     private static void ThrowIfAny(List<Problem> problems)

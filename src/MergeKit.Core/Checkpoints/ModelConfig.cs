@@ -44,7 +44,7 @@ public sealed class ModelConfig
     {
         try
         {
-            return JsonNode.Parse(json, null, new JsonDocumentOptions { MaxDepth = 64, AllowTrailingCommas = false }) is JsonObject root
+            return JsonNode.Parse(json, null, new JsonDocumentOptions { MaxDepth = 64, AllowTrailingCommas = false, AllowDuplicateProperties = false }) is JsonObject root
                 ? new ModelConfig(file, root)
                 : throw new InputException($"{file}: is not a JSON object");
         }

@@ -15,11 +15,20 @@ public sealed class SafetensorsHeader
     /// <summary>The largest header accepted, as in the reference implementation.</summary>
     public const long MaxHeaderBytes = 100_000_000;
 
-    private SafetensorsHeader(string file, IReadOnlyList<TensorInfo> tensors, IReadOnlyDictionary<string, string> metadata) =>
-        (File, Tensors, Metadata) = (file, tensors, metadata);
+    private SafetensorsHeader(string file, long length, DateTime changed, IReadOnlyList<TensorInfo> tensors, IReadOnlyDictionary<string, string> metadata) =>
+        (File, Length, Changed, Tensors, Metadata) = (file, length, changed, tensors, metadata);
 
     /// <summary>The file's path.</summary>
     public string File { get; }
+
+    /// <summary>The whole file's bytes when the header was read.</summary>
+    public long Length { get; }
+
+    /// <summary>The file's time of change (UTC) when the header was read.</summary>
+    public DateTime Changed { get; }
+
+    /// <summary>Whether the file on the disk is no longer the one whose header was read, as far as its length and time of change tell.</summary>
+    public bool IsStale => new FileInfo(File) is var now && (!now.Exists || now.Length != Length || now.LastWriteTimeUtc != Changed);
 
     /// <summary>The tensors in the order of their bytes.</summary>
     public IReadOnlyList<TensorInfo> Tensors { get; }
@@ -72,7 +81,7 @@ public sealed class SafetensorsHeader
         CheckPlacement(path, tensors, dataStart, fileLength, problems);
         if (problems.Count > 0)
             throw new InputException(problems);
-        return new SafetensorsHeader(path, tensors, metadata);
+        return new SafetensorsHeader(path, fileLength, System.IO.File.GetLastWriteTimeUtc(handle), tensors, metadata);
     }
 
     /// <summary>Tensors must cover the data section exactly: no hole, no overlap, nothing beyond the end, nothing left over.</summary>

@@ -30,6 +30,9 @@ internal static class SafetensorsHeaderParser
                 else if (ReadTensor(path, name, ref reader, dataStart, problems) is { } tensor)
                     tensors.Add(tensor);
             }
+
+            if (reader.Read())
+                throw new JsonException($"something follows the header's object, at byte {reader.TokenStartIndex}");
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or DecoderFallbackException)
         {
@@ -52,7 +55,8 @@ internal static class SafetensorsHeaderParser
         {
             var key = reader.GetString()!;
             Expect(ref reader, JsonTokenType.String, $"__metadata__.{key}");
-            metadata[key] = reader.GetString()!;
+            if (!metadata.TryAdd(key, reader.GetString()!))
+                throw new JsonException($"__metadata__ names '{key}' twice");
         }
     }
 

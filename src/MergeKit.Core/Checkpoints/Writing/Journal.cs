@@ -12,12 +12,13 @@ public sealed class Journal : IDisposable
     /// <summary>Its name within the folder under construction.</summary>
     public const string FileName = "journal";
 
+    private readonly string _path;
     private readonly SafeFileHandle _handle;
     private readonly Lock _gate = new();
     private long _end;
 
-    private Journal(SafeFileHandle handle, long end, bool resumed, Dictionary<int, ulong> done) =>
-        (_handle, _end, Resumed, Done) = (handle, end, resumed, done);
+    private Journal(string path, SafeFileHandle handle, long end, bool resumed, Dictionary<int, ulong> done) =>
+        (_path, _handle, _end, Resumed, Done) = (path, handle, end, resumed, done);
 
     /// <summary>Whether an earlier run's journal of the same plan was found.</summary>
     public bool Resumed { get; }
@@ -38,20 +39,22 @@ public sealed class Journal : IDisposable
         try
         {
             var header = $"mergekit.net journal 1 {fingerprint}\n";
-            var text = ReadAll(handle);
+            var text = OutputFolder.Guard(folder.PathOf(FileName), () => ReadAll(handle));
             var matches = text.StartsWith(header, StringComparison.Ordinal);
-            if (text.Length > 0 && !matches && resume && mustMatch)
+            if (!matches && !header.StartsWith(text, StringComparison.Ordinal) && resume && mustMatch)
                 throw new InputException($"{folder.Partial}: holds an interrupted run of another recipe, other inputs or other options; run without --resume to discard it");
             if (matches && resume)
             {
                 var (done, end) = Parse(text, header.Length);
-                return new Journal(handle, end, true, done);
+                folder.Resize(handle, FileName, end);
+                return new Journal(folder.PathOf(FileName), handle, end, true, done);
             }
 
-            RemoveOthers(folder);
-            RandomAccess.SetLength(handle, 0);
-            RandomAccess.Write(handle, Encoding.ASCII.GetBytes(header), 0);
-            return new Journal(handle, header.Length, false, []);
+            folder.RemoveAllBut([FileName]);
+            folder.Resize(handle, FileName, 0);
+            var journal = new Journal(folder.PathOf(FileName), handle, 0, false, []);
+            journal.Append(header);
+            return journal;
         }
         catch
         {
@@ -61,18 +64,15 @@ public sealed class Journal : IDisposable
     }
 
     /// <summary>Notes a finished tensor.</summary>
-    public void Add(int tensor, ulong checksum)
-    {
-        var line = Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{tensor} {checksum:x16}\n"));
-        lock (_gate)
-        {
-            RandomAccess.Write(_handle, line, _end);
-            _end += line.Length;
-        }
-    }
+    /// <exception cref="EnvironmentException">The disk is full or fails.</exception>
+    public void Add(int tensor, ulong checksum) => Append(string.Create(CultureInfo.InvariantCulture, $"{tensor} {checksum:x16}\n"));
 
-    /// <summary>Closes and removes the journal: the last thing before the folder is published.</summary>
-    public static void Remove(OutputFolder folder) => File.Delete(folder.PathOf(FileName));
+    /// <summary>Removes the journal: the last thing before the folder is published.</summary>
+    public static void Remove(OutputFolder folder) => OutputFolder.Guard(folder.PathOf(FileName), () =>
+    {
+        File.Delete(folder.PathOf(FileName));
+        return true;
+    });
 
     /// <inheritdoc/>
     public void Dispose() => _handle.Dispose();
@@ -93,11 +93,17 @@ public sealed class Journal : IDisposable
         }
     }
 
-    private static void RemoveOthers(OutputFolder folder)
+    private void Append(string line)
     {
-        foreach (var path in Directory.EnumerateFiles(folder.Partial))
-            if (Path.GetFileName(path) != FileName)
-                File.Delete(path);
+        var bytes = Encoding.ASCII.GetBytes(line);
+        lock (_gate)
+        {
+            _end += OutputFolder.Guard(_path, () =>
+            {
+                RandomAccess.Write(_handle, bytes, _end);
+                return bytes.Length;
+            });
+        }
     }
 
     private static string ReadAll(SafeFileHandle handle)

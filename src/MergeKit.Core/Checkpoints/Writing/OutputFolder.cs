@@ -1,11 +1,15 @@
 using MergeKit.Core.Diagnostics;
+using Microsoft.Win32.SafeHandles;
 
 namespace MergeKit.Core.Checkpoints.Writing;
 
 /// <summary>The folder under construction: everything is written beside the final place and moved there by one rename.</summary>
-public sealed class OutputFolder
+/// <remarks>One process at a time works on a folder: it holds a lock on the folder itself until it is published or given up.</remarks>
+public sealed class OutputFolder : IDisposable
 {
-    private OutputFolder(string final, string partial) => (Final, Partial) = (final, partial);
+    private readonly SafeFileHandle? _lock;
+
+    private OutputFolder(string final, string partial, SafeFileHandle? folderLock) => (Final, Partial, _lock) = (final, partial, folderLock);
 
     /// <summary>Where the result will be.</summary>
     public string Final { get; }
@@ -18,18 +22,43 @@ public sealed class OutputFolder
     /// <exception cref="EnvironmentException">The folder cannot be made.</exception>
     public static OutputFolder Prepare(string final)
     {
-        final = Path.TrimEndingDirectorySeparator(Path.GetFullPath(final));
-        if (File.Exists(final))
-            throw new InputException($"{final}: the output must be a folder, but this is a file");
-        if (Directory.Exists(final) && Directory.EnumerateFileSystemEntries(final).Any())
-            throw new InputException($"{final}: the output folder is not empty; name another one, or remove it first");
-        var parent = Path.GetDirectoryName(final) ?? throw new InputException($"{final}: cannot be an output folder");
-        var partial = Path.Combine(parent, $".{Path.GetFileName(final)}.mergekit-partial");
+        RequireFree(final);
+        var partial = PartialOf(final);
         return Guard(partial, () =>
         {
             Directory.CreateDirectory(partial);
-            return new OutputFolder(final, partial);
+            var folderLock = DirectorySync.Lock(partial);
+            try
+            {
+                RequireFree(final); // whoever held the lock may have published meanwhile
+                if (Directory.Exists(final))
+                    Directory.Delete(final); // empty; now, not at the end, so that a folder which cannot be replaced is known at once
+                return new OutputFolder(Path.TrimEndingDirectorySeparator(Path.GetFullPath(final)), partial, folderLock);
+            }
+            catch
+            {
+                folderLock?.Dispose();
+                throw;
+            }
         });
+    }
+
+    /// <summary>Makes sure that <paramref name="final"/> can become an output folder: it does not exist, or is an empty folder.</summary>
+    /// <exception cref="InputException">It holds something, or is a file.</exception>
+    public static void RequireFree(string final)
+    {
+        if (File.Exists(final))
+            throw new InputException($"{final}: the output must be a folder, but this is a file");
+        Guard(final, () => Directory.Exists(final) && Directory.EnumerateFileSystemEntries(final).Any()
+            ? throw new InputException($"{final}: the output folder is not empty; name another one, or remove it first") : true);
+    }
+
+    /// <summary>Where the result that will be <paramref name="final"/> is made: a hidden folder beside it.</summary>
+    public static string PartialOf(string final)
+    {
+        final = Path.TrimEndingDirectorySeparator(Path.GetFullPath(final));
+        var parent = Path.GetDirectoryName(final) ?? throw new InputException($"{final}: cannot be an output folder");
+        return Path.Combine(parent, $".{Path.GetFileName(final)}.mergekit-partial");
     }
 
     /// <summary>A path inside the folder under construction.</summary>
@@ -57,6 +86,20 @@ public sealed class OutputFolder
         return true;
     });
 
+    /// <summary>Removes every file and folder of the folder under construction but those named.</summary>
+    public void RemoveAllBut(IReadOnlyCollection<string> names) => Guard(Partial, () =>
+    {
+        foreach (var path in Directory.EnumerateFileSystemEntries(Partial).Where(path => !names.Contains(Path.GetFileName(path))).ToList())
+        {
+            if (Directory.Exists(path) && new DirectoryInfo(path).LinkTarget is null)
+                Directory.Delete(path, recursive: true);
+            else
+                File.Delete(path);
+        }
+
+        return true;
+    });
+
     /// <summary>Moves the finished folder to its final name. Before this nothing stands there; after it everything does.</summary>
     public void Publish() => Guard(Final, () =>
     {
@@ -64,16 +107,17 @@ public sealed class OutputFolder
         if (Directory.Exists(Final))
             Directory.Delete(Final);
         Directory.Move(Partial, Final);
+        _lock?.Dispose();
         DirectorySync.Flush(Path.GetDirectoryName(Final)!);
         return true;
     });
 
-    /// <summary>Removes everything that was begun.</summary>
-    public void Discard() => Guard(Partial, () =>
+    /// <summary>Lets other processes work on the folder. What was begun stays, to be gone on with.</summary>
+    public void Dispose() => _lock?.Dispose();
+
+    internal void Resize(SafeFileHandle handle, string name, long length) => Guard(PathOf(name), () =>
     {
-        if (Directory.Exists(Partial))
-            Directory.Delete(Partial, recursive: true);
-        Directory.CreateDirectory(Partial);
+        RandomAccess.SetLength(handle, length);
         return true;
     });
 

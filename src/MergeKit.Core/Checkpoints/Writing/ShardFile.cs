@@ -99,6 +99,7 @@ public sealed class ShardFile : IDisposable
     {
         if (position == _checksums.Length)
         {
+            VerifyHeader();
             Sha256 = Convert.ToHexStringLower(_hash.GetHashAndReset());
             return;
         }
@@ -113,6 +114,14 @@ public sealed class ShardFile : IDisposable
         if (sum != _checksums[position])
             throw new EnvironmentException($"{_path}: tensor '{Shard.Tensors[position].Tensor.Name}' reads back differently from what was written: a fault of disk or memory");
         _verified = position + 1;
+    }
+
+    private void VerifyHeader()
+    {
+        var header = new byte[Shard.Header.Length];
+        Fill(header, 0);
+        if (!header.AsSpan().SequenceEqual(Shard.Header))
+            throw new EnvironmentException($"{_path}: the header reads back differently from what was written: a fault of disk or memory");
     }
 
     private delegate void Reader(ReadOnlySpan<byte> bytes, long firstElement, int elementSize);
@@ -130,27 +139,61 @@ public sealed class ShardFile : IDisposable
         for (var done = 0L; done < placed.Tensor.ByteLength;)
         {
             var part = buffer.AsSpan(0, (int)Math.Min(buffer.Length, placed.Tensor.ByteLength - done));
-            for (var filled = 0; filled < part.Length;)
-            {
-                var count = RandomAccess.Read(_handle, part[filled..], placed.Offset + done + filled);
-                if (count == 0)
-                    throw new EnvironmentException($"{_path}: became shorter while it was being written");
-                filled += count;
-            }
-
+            Fill(part, placed.Offset + done);
             reader(part, done / size, size);
             done += part.Length;
         }
     }
 
+    private void Fill(Span<byte> destination, long offset)
+    {
+        try
+        {
+            for (var filled = 0; filled < destination.Length;)
+            {
+                var count = RandomAccess.Read(_handle, destination[filled..], offset + filled);
+                if (count == 0)
+                    throw new EnvironmentException($"{_path}: became shorter while it was being written");
+                filled += count;
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new EnvironmentException($"{_path}: cannot be read back: {e.Message}", e);
+        }
+    }
+
+    /// <summary>The header is written in any case: an earlier run may have been killed before it wrote its own.</summary>
     private static SafeFileHandle Create(string path, Shard shard)
     {
-        if (File.Exists(path) && new FileInfo(path).Length == shard.Length)
+        var handle = OpenSized(path, shard.Length);
+        try
+        {
+            RandomAccess.Write(handle, shard.Header, 0);
+            return handle;
+        }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
+    }
+
+    private static SafeFileHandle OpenSized(string path, long length)
+    {
+        if (File.Exists(path) && new FileInfo(path) is { LinkTarget: null } file && file.Length == length)
             return File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite);
         File.Delete(path);
-        var handle = File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite, preallocationSize: shard.Length);
-        RandomAccess.SetLength(handle, shard.Length);
-        RandomAccess.Write(handle, shard.Header, 0);
-        return handle;
+        var handle = File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite, preallocationSize: length);
+        try
+        {
+            RandomAccess.SetLength(handle, length);
+            return handle;
+        }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
     }
 }

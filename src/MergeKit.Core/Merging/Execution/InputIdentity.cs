@@ -6,14 +6,15 @@ using MergeKit.Core.Numerics;
 
 namespace MergeKit.Core.Merging.Execution;
 
-/// <summary>Identifies a plan with its inputs: the decided jobs, the seed, and every input file's path, length and time of change.</summary>
-internal static class InputIdentity
+/// <summary>Identifies a plan with its inputs: the decided jobs, the seed, the configuration and files beside the weights, and every input
+/// file's path, length and time of change as they were when its header was read.</summary>
+public static class InputIdentity
 {
     /// <summary>Equal for equal work, 32 hexadecimal digits.</summary>
     public static string Take(MergePlan plan)
     {
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"{plan.Options.Seed} {plan.Options.ShardBytes}\n");
+        text.Append(CultureInfo.InvariantCulture, $"{plan.Options.Seed} {plan.Options.ShardBytes}\n{plan.ConfigJson}\n");
         foreach (var job in plan.Jobs)
         {
             text.Append(CultureInfo.InvariantCulture, $"{job.Name} {job.ShapeText} {job.OutputType.SafetensorsName()} {job.Method.Description.Name} {Text(job.Parameters)}\n");
@@ -21,10 +22,16 @@ internal static class InputIdentity
                 text.Append(CultureInfo.InvariantCulture, $" {source.Data.Description} {source.Data.Type} {source.Data.Count} {source.IsBase} {Text(source.Parameters)}\n");
         }
 
-        foreach (var file in plan.Models.SelectMany(model => model.Checkpoint.Files).Select(file => new FileInfo(file.File)))
+        foreach (var file in plan.Models.SelectMany(model => model.Checkpoint.Files))
+            text.Append(CultureInfo.InvariantCulture, $"{Path.GetFullPath(file.File)} {file.Length} {file.Changed.Ticks}\n");
+        foreach (var file in plan.Copies.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => new FileInfo(pair.Value)))
             text.Append(CultureInfo.InvariantCulture, $"{file.FullName} {(file.Exists ? file.Length : -1)} {file.LastWriteTimeUtc.Ticks}\n");
         return Convert.ToHexStringLower(XxHash128.Hash(Encoding.UTF8.GetBytes(text.ToString())));
     }
+
+    /// <summary>An input file that is no longer what it was when the plan was made, or null.</summary>
+    internal static string? ChangedFile(MergePlan plan) =>
+        plan.Models.SelectMany(model => model.Checkpoint.Files).FirstOrDefault(file => file.IsStale)?.File;
 
     private static string Text(IReadOnlyDictionary<string, double> parameters) =>
         string.Join(',', parameters.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => string.Create(CultureInfo.InvariantCulture, $"{pair.Key}={pair.Value:R}")));

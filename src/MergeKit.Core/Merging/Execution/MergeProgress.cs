@@ -5,6 +5,7 @@ public sealed class MergeProgress
 {
     private long _bytes;
     private int _tensors;
+    private int _resumed;
 
     /// <summary>Bytes of the result.</summary>
     public long TotalBytes { get; internal set; }
@@ -19,9 +20,11 @@ public sealed class MergeProgress
     public int Tensors => Volatile.Read(ref _tensors);
 
     /// <summary>Tensors that an interrupted run had finished.</summary>
-    public int ResumedTensors { get; internal set; }
+    public int ResumedTensors => Volatile.Read(ref _resumed);
 
     internal void AddBytes(long count) => Interlocked.Add(ref _bytes, count);
+
+    internal void AddResumed() => Interlocked.Increment(ref _resumed);
 
     internal void AddTensor() => Interlocked.Increment(ref _tensors);
 }

@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.IO.Hashing;
-using System.Text;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Checkpoints.Writing;
 using MergeKit.Core.Diagnostics;
@@ -46,11 +44,10 @@ public sealed class MergeRunner(MergePlan plan, MergeProgress progress)
         if (!plan.IsExecutable)
             throw new InputException(plan.Problems);
         var watch = Stopwatch.StartNew();
-        var identity = InputIdentity.Take(plan);
-        var folder = OutputFolder.Prepare(output);
-        var files = WriteWeights(folder, identity, resume, cancellation);
-        if (InputIdentity.Take(plan) != identity)
-            throw new EnvironmentException("an input file was changed while it was being merged; nothing was published, run again");
+        RequireUnchanged();
+        using var folder = OutputFolder.Prepare(output);
+        var files = WriteWeights(folder, InputIdentity.Take(plan), resume, cancellation);
+        RequireUnchanged();
         WriteCompanions(folder, companions());
         var manifest = OutputManifest.Write(folder, files);
         Journal.Remove(folder);
@@ -61,9 +58,12 @@ public sealed class MergeRunner(MergePlan plan, MergeProgress progress)
     private List<OutputFile> WriteWeights(OutputFolder folder, string identity, ResumeMode resume, CancellationToken cancellation)
     {
         using var journal = Journal.Open(folder, identity, resume != ResumeMode.Never, resume == ResumeMode.Require);
-        var shards = plan.Layout!.Shards.Select(shard => new ShardFile(folder, shard)).ToList();
+        folder.RemoveAllBut([Journal.FileName, .. plan.Layout!.Shards.Select(shard => shard.FileName)]);
+        var shards = new List<ShardFile>();
         try
         {
+            foreach (var shard in plan.Layout.Shards)
+                shards.Add(new ShardFile(folder, shard));
             (progress.TotalBytes, progress.TotalTensors) = (plan.OutputBytes, plan.Jobs.Count);
             using (var flusher = new Flusher(shards, progress))
             {
@@ -93,7 +93,7 @@ public sealed class MergeRunner(MergePlan plan, MergeProgress progress)
         {
             if (journal.Done.TryGetValue(placed.Index, out var known) && file.Matches(position, known))
             {
-                progress.ResumedTensors++;
+                progress.AddResumed();
                 progress.AddBytes(job.ByteLength);
                 file.Complete(position, known);
             }
@@ -121,6 +121,12 @@ public sealed class MergeRunner(MergePlan plan, MergeProgress progress)
             folder.CopyFile(name, source);
         foreach (var (name, text) in companions)
             folder.WriteText(name, text);
+    }
+
+    private void RequireUnchanged()
+    {
+        if (InputIdentity.ChangedFile(plan) is { } changed)
+            throw new EnvironmentException($"{changed}: was changed while the merge was using it; nothing was published, run again");
     }
 
     private void Report(Problem problem)

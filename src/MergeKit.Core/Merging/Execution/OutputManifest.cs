@@ -21,8 +21,8 @@ public static class OutputManifest
     internal static IReadOnlyList<OutputFile> Write(OutputFolder folder, IReadOnlyList<OutputFile> weights)
     {
         var known = weights.Select(file => file.Name).ToHashSet(StringComparer.Ordinal);
-        var others = Directory.EnumerateFiles(folder.Partial).Where(path => Path.GetFileName(path) is var name && !known.Contains(name) && name != Journal.FileName)
-            .Select(path => new OutputFile(Path.GetFileName(path), new FileInfo(path).Length, Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(path)))));
+        var others = OutputFolder.Guard(folder.Partial, () => Directory.EnumerateFiles(folder.Partial).Where(path => Path.GetFileName(path) is var name && !known.Contains(name) && name != Journal.FileName)
+            .Select(path => new OutputFile(Path.GetFileName(path), new FileInfo(path).Length, Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(path))))).ToList());
         var files = weights.Concat(others).OrderBy(file => file.Name, StringComparer.Ordinal).ToList();
         var list = new JsonArray([.. files.Select(file => new JsonObject { ["name"] = file.Name, ["bytes"] = file.Length, ["sha256"] = file.Sha256 })]);
         folder.WriteText(FileName, new JsonObject { ["files"] = list }.ToJsonString(new JsonSerializerOptions { WriteIndented = true }));

@@ -16,7 +16,15 @@ public sealed unsafe class WorkerBuffers : IDisposable
     {
         (_rows, _chunk) = (rows, chunk);
         _floats = (float*)NativeMemory.AlignedAlloc(checked((nuint)rows * (nuint)chunk * sizeof(float)), Alignment);
-        _bytes = (byte*)NativeMemory.AlignedAlloc(checked((nuint)chunk * sizeof(double)), Alignment);
+        try
+        {
+            _bytes = (byte*)NativeMemory.AlignedAlloc(checked((nuint)chunk * sizeof(double)), Alignment);
+        }
+        catch
+        {
+            NativeMemory.AlignedFree(_floats);
+            throw;
+        }
     }
 
     /// <summary>Bytes held by a worker of this size.</summary>

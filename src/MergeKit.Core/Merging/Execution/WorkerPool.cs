@@ -1,4 +1,5 @@
 using System.Runtime.ExceptionServices;
+using MergeKit.Core.Diagnostics;
 
 namespace MergeKit.Core.Merging.Execution;
 
@@ -71,8 +72,21 @@ public sealed class WorkerPool : IDisposable
 
     private void Work(int index)
     {
-        using var buffers = _buffers(index);
-        var worker = new Worker(this, buffers);
+        try
+        {
+            using var buffers = _buffers(index);
+            Work(new Worker(this, buffers));
+        }
+        catch (OutOfMemoryException e)
+        {
+            Fail(new EnvironmentException("there is not enough memory for the workers' buffers; use fewer threads (--num-threads) or a smaller --chunk-size", e));
+        }
+    }
+
+    private void Fail(Exception e) => Interlocked.CompareExchange(ref _failure, ExceptionDispatchInfo.Capture(e), null);
+
+    private void Work(Worker worker)
+    {
         while (!Stopping && Next(out var job, out var loop))
         {
             try
@@ -87,7 +101,7 @@ public sealed class WorkerPool : IDisposable
             catch (Exception e)
             {
                 if (e is not OperationCanceledException)
-                    Interlocked.CompareExchange(ref _failure, ExceptionDispatchInfo.Capture(e), null);
+                    Fail(e);
             }
             finally
             {

@@ -1,5 +1,6 @@
 using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
+using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Recipes;
 
 namespace MergeKit.Core.Merging.Planning;
@@ -7,7 +8,9 @@ namespace MergeKit.Core.Merging.Planning;
 /// <summary>A model of a recipe with its headers and configuration read.</summary>
 public sealed class LoadedModel(ModelReference reference, string folder, Checkpoint checkpoint, ModelConfig? config, IReadOnlyList<WeightSpec> weights)
 {
-    private static readonly string[] LayerCountKeys = ["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
+    private const int MostLayers = 1_000_000;
+
+    internal static readonly string[] LayerCountKeys = ["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
 
     /// <summary>How the recipe names it.</summary>
     public ModelReference Reference { get; } = reference;
@@ -39,7 +42,9 @@ public sealed class LoadedModel(ModelReference reference, string folder, Checkpo
     private static int CountLayers(ModelConfig? config, IReadOnlyList<WeightSpec> weights)
     {
         var key = config is null ? null : LayerCountKeys.FirstOrDefault(name => config.Json[name] is not null);
-        return key is not null ? checked((int)config!.RequireInt(key)) : weights.Max(weight => weight.Layer) + 1 ?? 0;
+        var count = key is not null ? config!.RequireInt(key) : weights.Max(weight => (long?)weight.Layer) + 1 ?? 0;
+        return count is >= 0 and <= MostLayers ? (int)count
+            : throw new InputException($"{config?.File ?? "the tensors' names"}: {(key is null ? "the highest layer number makes" : $"{key} is")} {count} layers; 0 to {MostLayers} are believed");
     }
 
     /// <summary>The stored tensor for a declared one, under its name or an alias, with the layer number replaced.</summary>

@@ -8,6 +8,8 @@ namespace MergeKit.Core.Merging.Planning;
 /// <summary>Every output tensor decided and every problem found. No tensor data has been read.</summary>
 public sealed class MergePlan : IDisposable
 {
+    private const int MostChunkElements = 1 << 24;
+
     internal MergePlan(Recipe recipe, PlanOptions options) => (Recipe, Options) = (recipe, options);
 
     /// <summary>What the user wrote.</summary>
@@ -37,6 +39,9 @@ public sealed class MergePlan : IDisposable
     /// <summary>The output files and where each tensor lies in them.</summary>
     public ShardLayout? Layout { get; internal set; }
 
+    /// <summary>Those of the errors that are the machine's, not the input's: too little disk or memory.</summary>
+    public IReadOnlyList<Problem> Shortages { get; internal set; } = [];
+
     /// <summary>Whether the plan can be carried out.</summary>
     public bool IsExecutable => Problems.All(problem => problem.Severity != Severity.Error);
 
@@ -55,9 +60,9 @@ public sealed class MergePlan : IDisposable
     /// <summary>Rows of floats that each worker needs: sources, scratch, result.</summary>
     public int RowsPerWorker => Jobs.Select(job => job.Sources.Count).DefaultIfEmpty(1).Max() + Chunk.ScratchRows + 1;
 
-    /// <summary>Elements of one chunk: the option, rounded up to whole summation blocks.</summary>
+    /// <summary>Elements of one chunk: the option, rounded up to whole summation blocks, and no more than 2^24.</summary>
     public int ChunkElements =>
-        Math.Max(1, (Options.ChunkElements + TensorInputs.BlockElements - 1) / TensorInputs.BlockElements) * TensorInputs.BlockElements;
+        (Math.Clamp(Options.ChunkElements, 1, MostChunkElements) + TensorInputs.BlockElements - 1) / TensorInputs.BlockElements * TensorInputs.BlockElements;
 
     /// <inheritdoc/>
     public void Dispose()

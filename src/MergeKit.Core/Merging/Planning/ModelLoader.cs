@@ -8,6 +8,8 @@ namespace MergeKit.Core.Merging.Planning;
 /// <summary>Opens every model of a recipe once, reading headers and configurations only.</summary>
 internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
 {
+    private const long MostBlocks = 1_000_000;
+
     /// <summary>The models that could be opened; what could not is among the problems.</summary>
     public Dictionary<ModelReference, LoadedModel> Load(Recipe recipe)
     {
@@ -53,8 +55,25 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
         var config = ModelConfig.Read(folder);
         var checkpoint = Checkpoint.Open(folder);
         problems.AddRange(checkpoint.Warnings);
+        CheckSize(config);
         var weights = ArchitectureCatalog.Find(config)?.Weights(config) ?? InferredLayout.Weights(checkpoint, config);
         return new LoadedModel(reference, folder, checkpoint, config, weights);
+    }
+
+    /// <summary>A configuration that implies more tensors than any file can hold is not believed, before they are enumerated.</summary>
+    private static void CheckSize(ModelConfig config)
+    {
+        var (layers, experts) = (Counted(config, LoadedModel.LayerCountKeys), Counted(config, ["num_local_experts", "num_experts", "n_routed_experts"]));
+        if (layers.Value * Math.Max(1.0, experts.Value) > MostBlocks)
+            throw new InputException($"{config.File}: {layers.Key} is {layers.Value}{(experts.Value > 0 ? $" and {experts.Key} is {experts.Value}" : "")}; "
+                + $"more than {MostBlocks} layers times experts are not believed");
+    }
+
+    private static (string Key, long Value) Counted(ModelConfig config, string[] keys)
+    {
+        var key = keys.FirstOrDefault(key => config.Json[key] is not null);
+        var value = key is null ? 0 : config.RequireInt(key);
+        return value >= 0 ? (key ?? "", value) : throw new InputException($"{config.File}: key '{key}' is {value}, a count is wanted");
     }
 
     private static string NotFound(string path, string folder)
