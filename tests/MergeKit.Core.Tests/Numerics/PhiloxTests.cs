@@ -1,0 +1,52 @@
+using System.Runtime.Intrinsics.X86;
+using MergeKit.Core.Numerics;
+
+namespace MergeKit.Core.Tests.Numerics;
+
+public class PhiloxTests
+{
+    /// <summary>Known answers of the Random123 distribution: counter and key zero, and all ones.</summary>
+    [Theory]
+    [InlineData(0ul, 0u, 0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u)]
+    [InlineData(ulong.MaxValue, uint.MaxValue, 0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu)]
+    public void Known_answers(ulong key, uint counter, uint w0, uint w1, uint w2, uint w3) =>
+        Assert.Equal((w0, w1, w2, w3), Philox.Block(key, (counter, counter, counter, counter)));
+
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(5, 2)]
+    [InlineData((1L << 29) - 1, 7)]
+    [InlineData((1L << 40) + 3, 8)]
+    public void Vector_paths_equal_the_scalar_one(long group, int groups)
+    {
+        var wanted = new uint[groups * Philox.GroupWords];
+        Philox.FillScalar(0x1234567890abcdef, group, wanted);
+        var actual = new uint[wanted.Length];
+        if (Avx512F.IsSupported)
+        {
+            Philox.Fill512(0x1234567890abcdef, group, actual);
+            Assert.Equal(wanted, actual);
+        }
+
+        if (Avx2.IsSupported)
+        {
+            Array.Clear(actual);
+            Philox.Fill256(0x1234567890abcdef, group, actual);
+            Assert.Equal(wanted, actual);
+        }
+    }
+
+    [Fact]
+    public void Any_split_gives_the_same_words()
+    {
+        var random = new CounterRandom(7, "tensor", 1);
+        var whole = new uint[700];
+        random.Fill(0, whole);
+        foreach (var (start, length) in new[] { (0, 1), (1, 31), (31, 2), (32, 64), (33, 200), (95, 605), (699, 1), (64, 0) })
+        {
+            var part = new uint[length];
+            random.Fill(start, part);
+            Assert.Equal(whole[start..(start + length)], part);
+        }
+    }
+}
