@@ -7,7 +7,8 @@ namespace MergeKit.Core.Merging;
 /// <param name="length">Number of elements.</param>
 /// <param name="sources">Number of sources.</param>
 /// <param name="buffers">The worker's memory.</param>
-public readonly ref struct Chunk(long start, int length, int sources, WorkerBuffers buffers)
+/// <param name="offset">Where in the buffers' rows the range lies.</param>
+public readonly ref struct Chunk(long start, int length, int sources, WorkerBuffers buffers, int offset = 0)
 {
     /// <summary>Rows that a method may use besides its sources' rows.</summary>
     public const int ScratchRows = 2;
@@ -19,13 +20,18 @@ public readonly ref struct Chunk(long start, int length, int sources, WorkerBuff
     public int Length { get; } = length;
 
     /// <summary>A source's elements, in the order of the job's sources; a method may overwrite them.</summary>
-    public Span<float> Source(int index) => buffers.Row(index)[..Length];
+    public Span<float> Source(int index) => buffers.Row(index).Slice(offset, Length);
 
     /// <summary>A scratch row.</summary>
-    public Span<float> Scratch(int index) => buffers.Row(sources + index)[..Length];
+    public Span<float> Scratch(int index) => buffers.Row(sources + index).Slice(offset, Length);
+
+    /// <summary>A part of this range, in the same rows.</summary>
+    /// <param name="first">Where it begins, counted from this range's start.</param>
+    /// <param name="count">Number of its elements.</param>
+    public Chunk Part(int first, int count) => new(Start + first, count, sources, buffers, offset + first);
 
     /// <summary>The row for the result.</summary>
-    internal Span<float> Result => buffers.Row(sources + ScratchRows)[..Length];
+    internal Span<float> Result => buffers.Row(sources + ScratchRows).Slice(offset, Length);
 
     internal Span<byte> Bytes => buffers.Bytes;
 }

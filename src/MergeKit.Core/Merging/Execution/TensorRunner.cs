@@ -10,6 +10,9 @@ namespace MergeKit.Core.Merging.Execution;
 /// <summary>Makes one output tensor and writes it in place.</summary>
 internal sealed class TensorRunner(MergePlan plan, MergeProgress progress)
 {
+    /// <summary>Elements that are combined, rounded and checked at a time: a few rows of them stay in the first-level cache.</summary>
+    private const int PartElements = 2048;
+
     /// <summary>Writes the tensor; returns its checksum and how many elements are not finite.</summary>
     public (ulong Checksum, long NotFinite) Make(TensorJob job, ShardFile file, int position, Worker worker)
     {
@@ -26,14 +29,21 @@ internal sealed class TensorRunner(MergePlan plan, MergeProgress progress)
         var (checksum, notFinite, size) = (0UL, 0L, job.OutputType.Size());
         inputs.ForEachChunk(chunk =>
         {
-            var result = chunk.Result;
-            combine(chunk, result);
-            var bytes = chunk.Bytes[..(result.Length * size)];
-            TensorCodec.Encode(job.OutputType, result, bytes);
+            var bytes = chunk.Bytes[..(chunk.Length * size)];
+            var bad = 0L;
+            for (var at = 0; at < chunk.Length; at += PartElements)
+            {
+                var part = chunk.Part(at, Math.Min(PartElements, chunk.Length - at));
+                var result = part.Result;
+                combine(part, result);
+                TensorCodec.Encode(job.OutputType, result, bytes.Slice(at * size, result.Length * size));
+                bad += CountNotFinite(result);
+            }
+
             file.Write(position, chunk.Start * size, bytes);
             Interlocked.Add(ref checksum, BlockChecksum.Of(bytes, chunk.Start, size));
-            if (CountNotFinite(result) is > 0 and var count)
-                Interlocked.Add(ref notFinite, count);
+            if (bad > 0)
+                Interlocked.Add(ref notFinite, bad);
             progress.AddBytes(bytes.Length);
         });
         return (checksum, notFinite);

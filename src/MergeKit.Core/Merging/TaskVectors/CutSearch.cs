@@ -1,18 +1,21 @@
-using System.Runtime.InteropServices;
+using System.Numerics.Tensors;
 
 namespace MergeKit.Core.Merging.TaskVectors;
 
-/// <summary>The search for one cut: an interval of magnitude bits that holds the k-th largest, narrowed until it is one value.</summary>
-internal sealed class CutSearch(int source, long keep, long count)
+/// <summary>The search for one cut: an interval of magnitude bits that holds the k-th largest, narrowed until it is one value. One likely
+/// value is counted apart and per block, so that where ties end is usually known without a further pass.</summary>
+internal sealed class CutSearch(int source, long keep, long count, int block)
 {
-    private const int Buckets = 1 << 20;
+    private const int Buckets = 1 << 20, Stride = 1 << 10;
     private const uint Everything = 0x80000000;
-    private uint[]? _histogram;
-    private int[] _ties = [];
+    private readonly int[] _ties = new int[checked((int)((count + block - 1) / block))];
+    private long[] _histogram = [];
     private int _shift;
-    private int _tieBlock;
     private long _above;
+    private long _equal;
+    private long _tiesFound;
     private uint _end = Everything;
+    private uint _single;
 
     /// <summary>Which source's task vector.</summary>
     public int Source => source;
@@ -20,25 +23,23 @@ internal sealed class CutSearch(int source, long keep, long count)
     /// <summary>The least magnitude (bits) that the cut can have.</summary>
     public uint Lowest { get; private set; }
 
-    /// <summary>Whether the interval is a single magnitude.</summary>
-    public bool Done { get; private set; }
-
-    /// <summary>Index of the last kept entry of exactly the cut's magnitude.</summary>
-    public long LastTie { get; set; } = long.MaxValue;
+    /// <summary>Whether the interval is a single magnitude, and where its ties end is known if it matters.</summary>
+    public bool Done => IsSingle && (!TiesMatter || _single == Lowest);
 
     /// <summary>Whether some entries of exactly the cut's magnitude must go. Zeros may all stay: they add nothing.</summary>
-    public bool TiesMatter => Lowest > 0 && _above + TiesFound > keep;
+    public bool TiesMatter => Lowest > 0 && _above + _tiesFound > keep;
 
-    private long TiesFound { get; set; }
+    private bool IsSingle { get; set; }
 
-    /// <summary>Guesses the interval from sampled magnitudes: the sample's quantile, so many standard deviations of it to both sides.</summary>
-    public void Narrow(List<float> magnitudes, int deviations)
+    /// <summary>Guesses the interval from sampled magnitudes: the sample's quantile, so many standard deviations of it to both sides
+    /// (none where the sample is the whole). A wrong guess costs a pass, never the result.</summary>
+    public void Narrow(MagnitudeSample sample, int deviations)
     {
-        magnitudes.Sort();
-        var rank = (1 - (double)keep / count) * magnitudes.Count;
-        var spread = deviations * Math.Sqrt(magnitudes.Count * 0.25);
-        Lowest = rank - spread < 1 ? 0 : BitConverter.SingleToUInt32Bits(magnitudes[(int)(rank - spread)]);
-        _end = rank + spread >= magnitudes.Count - 1 ? Everything : BitConverter.SingleToUInt32Bits(magnitudes[(int)(rank + spread)]) + 1;
+        var rank = sample.Count - Math.Max(1, (int)((Int128)keep * sample.Count / count));
+        var spread = sample.Count == count ? 0 : (int)(deviations * Math.Sqrt(sample.Count * 0.25));
+        _single = sample.At(rank);
+        Lowest = rank - spread < 0 ? 0 : sample.At(rank - spread);
+        _end = rank + spread >= sample.Count && spread > 0 ? Everything : sample.At(rank + spread) + 1;
     }
 
     /// <summary>Starts a counting pass over the interval.</summary>
@@ -46,35 +47,47 @@ internal sealed class CutSearch(int source, long keep, long count)
     {
         var width = _end - Lowest;
         for (_shift = 0; (width - 1) >> _shift >= Buckets; _shift++) { }
-        _histogram = new uint[((width - 1) >> _shift) + 1];
-        _above = 0;
+        _histogram = new long[((width - 1) >> _shift) + 1];
+        (_above, _equal) = (0, 0);
+        if (_single < Lowest || _single >= _end)
+            _single = Lowest;
     }
 
     /// <summary>Counts one chunk. Called from many threads.</summary>
-    public void Count(ReadOnlySpan<float> delta)
+    public void Count(ReadOnlySpan<float> values, ReadOnlySpan<float> origin, long start)
     {
-        var above = MagnitudeCounting.CountAndBucket(MemoryMarshal.Cast<float, uint>(delta), Lowest, _end, _shift, _histogram!);
-        Interlocked.Add(ref _above, above);
+        var (allAbove, allEqual) = (0L, 0L);
+        for (var offset = 0; offset < values.Length; offset += block)
+        {
+            var length = Math.Min(block, values.Length - offset);
+            var (above, equal) = MagnitudeCounting.Count(values.Slice(offset, length), origin.Slice(offset, length), Lowest, _end, _single, _shift, _histogram);
+            _ties[(start + offset) / block] = equal;
+            (allAbove, allEqual) = (allAbove + above, allEqual + equal);
+        }
+
+        Interlocked.Add(ref _above, allAbove);
+        Interlocked.Add(ref _equal, allEqual);
     }
 
     /// <summary>Ends a pass: the interval becomes the bucket with the cut, or moves when the guess had missed it.</summary>
     public void End()
     {
-        var histogram = _histogram!;
-        _histogram = null;
+        var histogram = _histogram;
+        _histogram = [];
         if (_above >= keep)
         {
             (Lowest, _end) = (_end, Everything);
             return;
         }
 
-        for (var bucket = histogram.Length - 1; bucket >= 0; bucket--)
+        histogram[(_single - Lowest) >> _shift] += _equal;
+        for (var bucket = SkipFromTop(histogram) - 1; bucket >= 0; bucket--)
         {
             if (_above + histogram[bucket] >= keep)
             {
                 var low = Lowest + ((uint)bucket << _shift);
                 _end = Math.Min(_end, low + (1u << _shift));
-                (Lowest, Done, TiesFound) = (low, _shift == 0, histogram[bucket]);
+                (Lowest, IsSingle, _tiesFound) = (low, _end - low == 1, histogram[bucket]);
                 return;
             }
 
@@ -84,40 +97,38 @@ internal sealed class CutSearch(int source, long keep, long count)
         (Lowest, _end) = (0, Lowest);
     }
 
-    /// <summary>Starts the pass that locates the last tie to keep.</summary>
-    public void BeginTies(int block)
-    {
-        _tieBlock = block;
-        _ties = new int[checked((int)((count + block - 1) / block))];
-    }
-
-    /// <summary>Counts ties per block. Called from many threads.</summary>
-    public void CountTies(ReadOnlySpan<float> delta, long start)
-    {
-        for (var offset = 0; offset < delta.Length; offset += _tieBlock)
-        {
-            var part = delta.Slice(offset, Math.Min(_tieBlock, delta.Length - offset));
-            _ties[(start + offset) / _tieBlock] = MagnitudeCounting.CountEqual(MemoryMarshal.Cast<float, uint>(part), Lowest);
-        }
-    }
-
     /// <summary>The block that holds the last tie to keep, and its rank among the block's ties, from 1.</summary>
     public (int Block, int Rank) TieBlock()
     {
         var remaining = keep - _above;
-        for (var block = 0; ; block++)
+        for (var at = 0; ; at++)
         {
-            if (remaining <= _ties[block])
-                return (block, (int)remaining);
-            remaining -= _ties[block];
+            if (remaining <= _ties[at])
+                return (at, (int)remaining);
+            remaining -= _ties[at];
         }
     }
 
     /// <summary>Position of the tie of the given rank, from 1.</summary>
-    public int IndexOfTie(ReadOnlySpan<float> delta, int rank)
+    public int IndexOfTie(ReadOnlySpan<float> values, ReadOnlySpan<float> origin, int rank)
     {
         for (var i = 0; ; i++)
-            if ((BitConverter.SingleToUInt32Bits(delta[i]) & 0x7FFFFFFFu) == Lowest && --rank == 0)
+            if (MagnitudeCounting.BitsOf(values[i], origin[i]) == Lowest && --rank == 0)
                 return i;
+    }
+
+    /// <summary>Passes over whole strides of buckets that lie above the cut; returns where the rest ends.</summary>
+    private int SkipFromTop(long[] histogram)
+    {
+        var end = histogram.Length;
+        for (; end >= Stride; end -= Stride)
+        {
+            var sum = TensorPrimitives.Sum<long>(histogram.AsSpan(end - Stride, Stride));
+            if (_above + sum >= keep)
+                break;
+            _above += sum;
+        }
+
+        return end;
     }
 }

@@ -1,5 +1,3 @@
-using System.Numerics.Tensors;
-
 namespace MergeKit.Core.Merging.TaskVectors;
 
 /// <summary>Which entries are the k largest by magnitude: those above <see cref="Bits"/>, and those equal to it up to flat index <see cref="LastTie"/>
@@ -15,78 +13,58 @@ public readonly record struct MagnitudeCut(uint Bits, long LastTie)
     /// <param name="inputs">The tensor; rows are models, not yet differences.</param>
     /// <param name="wanted">Source index and k (at least 1) of each.</param>
     /// <remarks>A small sample brackets each cut; a pass counts what lies above the bracket and makes a histogram inside it; this repeats
-    /// on the bucket that holds the cut until it is a single magnitude, usually at once. One more pass finds where ties end.</remarks>
+    /// on the bucket that holds the cut until it is a single magnitude, usually at once. The same pass counts per block the entries of the
+    /// likeliest magnitude; only where the cut is another one, and ties straddle it, does one more pass count those.</remarks>
     internal static MagnitudeCut[] Find(TensorInputs inputs, IReadOnlyList<(int Source, long Keep)> wanted)
     {
         if (wanted.Count == 0)
             return [];
-        var searches = wanted.Select(one => new CutSearch(one.Source, one.Keep, inputs.Count)).ToArray();
+        var baseIndex = inputs.Job.BaseIndex;
+        var searches = wanted.Select(one => new CutSearch(one.Source, one.Keep, inputs.Count, TensorInputs.BlockElements)).ToArray();
         Bracket(inputs, searches);
         while (searches.Any(search => !search.Done))
         {
             var open = searches.Where(search => !search.Done).ToArray();
             Array.ForEach(open, search => search.Begin());
-            VisitDeltas(inputs, open, (search, delta, _) => search.Count(delta));
+            inputs.ForEachChunk(chunk =>
+            {
+                foreach (var search in open)
+                    search.Count(chunk.Source(search.Source), chunk.Source(baseIndex), chunk.Start);
+            });
             Array.ForEach(open, search => search.End());
         }
 
-        FindTies(inputs, [.. searches.Where(search => search.TiesMatter)]);
-        return [.. searches.Select(search => new MagnitudeCut(search.Lowest, search.LastTie))];
+        return [.. searches.Select(search => new MagnitudeCut(search.Lowest, search.TiesMatter ? LastTieOf(inputs, search) : long.MaxValue))];
     }
 
-    /// <summary>First guesses from a strided sample; a wrong guess costs a pass, never the result.</summary>
+    /// <summary>First guesses from a strided sample, or from everything where that is no more.</summary>
     private static void Bracket(TensorInputs inputs, CutSearch[] searches)
     {
-        if (inputs.Count < 4L * SampleRanges * SampleLength)
-            return;
+        const int wanted = SampleRanges * SampleLength;
         var baseIndex = inputs.Job.BaseIndex;
-        var samples = searches.Select(_ => new List<float>(SampleRanges * SampleLength)).ToArray();
-        inputs.Sample(SampleRanges, SampleLength, chunk =>
+        var samples = searches.Select(_ => new MagnitudeSample((int)Math.Min(wanted, inputs.Count))).ToArray();
+        void Take(Chunk chunk)
         {
             for (var i = 0; i < searches.Length; i++)
-            {
-                var delta = chunk.Source(searches[i].Source);
-                TensorPrimitives.Subtract(delta, chunk.Source(baseIndex), delta);
-                TensorPrimitives.Abs(delta, delta);
-                samples[i].AddRange(delta);
-            }
-        });
+                samples[i].Add(chunk.Source(searches[i].Source), chunk.Source(baseIndex));
+        }
+
+        if (inputs.Count > wanted)
+            inputs.Sample(SampleRanges, SampleLength, Take);
+        else
+            for (var start = 0L; start < inputs.Count; start += TensorInputs.BlockElements)
+                inputs.Range(start, TensorInputs.BlockElements, Take);
         for (var i = 0; i < searches.Length; i++)
             searches[i].Narrow(samples[i], Deviations);
     }
 
-    private static void FindTies(TensorInputs inputs, CutSearch[] searches)
+    private static long LastTieOf(TensorInputs inputs, CutSearch search)
     {
-        if (searches.Length == 0)
-            return;
-        Array.ForEach(searches, search => search.BeginTies(TensorInputs.BlockElements));
-        VisitDeltas(inputs, searches, (search, delta, start) => search.CountTies(delta, start));
-        foreach (var search in searches)
-        {
-            var (block, rank) = search.TieBlock();
-            var first = (long)block * TensorInputs.BlockElements;
-            inputs.Range(first, (int)Math.Min(TensorInputs.BlockElements, inputs.Count - first), chunk =>
-            {
-                var delta = chunk.Source(search.Source);
-                TensorPrimitives.Subtract(delta, chunk.Source(inputs.Job.BaseIndex), delta);
-                search.LastTie = first + search.IndexOfTie(delta, rank);
-            });
-        }
+        var (block, rank) = search.TieBlock();
+        var first = (long)block * TensorInputs.BlockElements;
+        var index = 0L;
+        inputs.Range(first, TensorInputs.BlockElements, chunk =>
+            index = first + search.IndexOfTie(chunk.Source(search.Source), chunk.Source(inputs.Job.BaseIndex), rank));
+        return index;
     }
-
-    private static void VisitDeltas(TensorInputs inputs, CutSearch[] searches, DeltaVisitor visit)
-    {
-        var baseIndex = inputs.Job.BaseIndex;
-        inputs.ForEachChunk(chunk =>
-        {
-            foreach (var search in searches)
-            {
-                var delta = chunk.Scratch(0);
-                TensorPrimitives.Subtract(chunk.Source(search.Source), chunk.Source(baseIndex), delta);
-                visit(search, delta, chunk.Start);
-            }
-        });
-    }
-
-    private delegate void DeltaVisitor(CutSearch search, Span<float> delta, long start);
 }

@@ -14,20 +14,23 @@ internal static class SignConsensus
     /// <param name="weights">Divide by the sum of these over the entries that count (1 where that is exactly 0); null: do not divide.</param>
     /// <param name="result">The merged task vector.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Merge(Chunk chunk, int[] models, float[] scales, float[]? weights, Span<float> result)
+    public static unsafe void Merge(Chunk chunk, int[] models, float[] scales, float[]? weights, Span<float> result)
     {
+        var rows = stackalloc float*[models.Length];
+        for (var at = 0; at < models.Length; at++)
+            rows[at] = (float*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(chunk.Source(models[at]))); // native memory: does not move
         var i = 0;
         ref var to = ref MemoryMarshal.GetReference(result);
         for (; i <= result.Length - Vector512<float>.Count; i += Vector512<float>.Count)
         {
             var sum = Vector512<float>.Zero;
-            for (var at = 0; at < models.Length; at++)
-                sum += Load(chunk, models[at], i) * scales[at];
+            for (var at = 0; at < scales.Length; at++)
+                sum += Vector512.Load(rows[at] + i) * scales[at];
             var positive = Vector512.GreaterThanOrEqual(sum, Vector512<float>.Zero);
             var (merged, divisor) = (Vector512<float>.Zero, Vector512<float>.Zero);
-            for (var at = 0; at < models.Length; at++)
+            for (var at = 0; at < scales.Length; at++)
             {
-                var entry = Load(chunk, models[at], i) * scales[at];
+                var entry = Vector512.Load(rows[at] + i) * scales[at];
                 var counts = Vector512.ConditionalSelect(positive,
                     Vector512.GreaterThan(entry, Vector512<float>.Zero), Vector512.LessThan(entry, Vector512<float>.Zero));
                 merged += Vector512.ConditionalSelect(counts, entry, Vector512<float>.Zero);
@@ -43,10 +46,6 @@ internal static class SignConsensus
         for (; i < result.Length; i++)
             result[i] = MergeOne(chunk, models, scales, weights, i);
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Load(Chunk chunk, int model, int i) =>
-        Vector512.LoadUnsafe(ref MemoryMarshal.GetReference(chunk.Source(model)), (nuint)i);
 
     private static float MergeOne(Chunk chunk, int[] models, float[] scales, float[]? weights, int i)
     {

@@ -47,7 +47,7 @@ public sealed record TaskVectorScheme(Trim Trim, bool Consensus, bool Normalize,
             var density = job.Get(i, "density");
             if (density < 0)
                 yield return $"the density of {job.Sources[i].Model} is {density}; 0 to 1 is wanted";
-            else if (Trim == Trim.Magnitude && density < 1 && Keep(density, job.Count) == 0)
+            else if (Trim == Trim.Magnitude && density < 1 && job.Count > 0 && Keep(density, job.Count) == 0)
                 yield return $"density {density} of {job.Sources[i].Model} keeps none of its {job.Count} elements";
         }
     }
@@ -84,7 +84,7 @@ public sealed record TaskVectorScheme(Trim Trim, bool Consensus, bool Normalize,
     {
         var job = inputs.Job;
         var trimmers = models.Select(_ => Trimmer.Nothing).ToArray();
-        if (Trim == Trim.None)
+        if (Trim == Trim.None || job.Count == 0)
             return trimmers;
         var thinned = Enumerable.Range(0, models.Length).Where(at => job.Get(models[at], "density") < 1).ToArray();
         if (Trim == Trim.Random)

@@ -14,6 +14,9 @@ internal delegate void TrimStep(Span<float> delta, long start, Span<float> scrat
 /// <summary>The ways of trimming, as steps that can be repeated on any range with the same result.</summary>
 internal sealed class Trimmer
 {
+    /// <summary>Random words made at a time, so that they stay in the first-level cache.</summary>
+    private const int WordsAtOnce = 2048;
+
     private readonly TrimStep _step;
 
     private Trimmer(TrimStep step) => _step = step;
@@ -29,9 +32,13 @@ internal sealed class Trimmer
         var below = (uint)Math.Clamp(Math.Round(density * 4294967296.0), 0, uint.MaxValue);
         return new Trimmer((delta, start, scratch) =>
         {
-            var words = MemoryMarshal.Cast<float, uint>(scratch)[..delta.Length];
-            random.Fill(start, words);
-            KeepBelow(delta, words, below);
+            var words = MemoryMarshal.Cast<float, uint>(scratch)[..Math.Min(delta.Length, WordsAtOnce)];
+            for (var at = 0; at < delta.Length; at += words.Length)
+            {
+                words = words[..Math.Min(words.Length, delta.Length - at)];
+                random.Fill(start + at, words);
+                KeepBelow(delta.Slice(at, words.Length), words, below);
+            }
         });
     }
 
