@@ -63,7 +63,7 @@ internal sealed class SlicePlanner(
     {
         if (plan.Recipe.Form != RecipeForm.Slices && slice.Sources.All(source => source.Range is null))
             _sources.Add(new SliceSource(models[reference], null, 0, true));
-        else if (method.Base == BaseRole.Required)
+        else if (method.Base != BaseRole.Ordinary)
             problems.Add(Problem.Error(
                 $"merge_method '{method.Description.Name}' needs the base model '{reference}' as a source of every slice (with its layer_range)", slice.Location));
     }
