@@ -32,6 +32,8 @@ internal sealed class MethodBench(string method, params long[] shape)
 
     public ulong Seed { get; init; } = 11;
 
+    public double Depth { get; init; } = 0.25;
+
     /// <summary>Adds a model; parameters that are not given have their defaults.</summary>
     public MethodBench Model(float[] values, params (string Name, double Value)[] parameters) => Add(values, false, parameters);
 
@@ -50,7 +52,7 @@ internal sealed class MethodBench(string method, params long[] shape)
         var parameters = Defaults(ParameterScope.Global);
         foreach (var (name, value) in _parameters)
             parameters[name] = value;
-        return new TensorJob(Name, shape, DType.F32, Method, [.. _sources], parameters);
+        return new TensorJob(Name, shape, DType.F32, Method, [.. _sources], parameters) { Depth = Depth };
     }
 
     /// <summary>The merged tensor.</summary>

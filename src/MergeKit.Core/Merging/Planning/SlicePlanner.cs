@@ -50,11 +50,12 @@ internal sealed class SlicePlanner(
         for (var layer = 0; layer < LayerCount; layer++)
         {
             var t = LayerCount == 1 ? 1 : (double)layer / (LayerCount - 1);
-            jobs.AddRange(layout.Layer(_sources[0].Start + layer).Select(weight => tensors.Plan(weight, layer, firstOutputLayer + layer, t)));
+            jobs.AddRange(layout.Layer(_sources[0].Start + layer).Select(weight => tensors.Plan(weight, layer, firstOutputLayer + layer, t)).OfType<TensorJob>()
+                .Select(job => job with { Layer = firstOutputLayer + layer }));
         }
 
         if (isLast)
-            jobs.AddRange(layout.After.Select(weight => tensors.Plan(weight, null, null, 0)));
+            jobs.AddRange(layout.After.Select(weight => tensors.Plan(weight, null, null, 0)).OfType<TensorJob>().Select(job => job with { Depth = 1 }));
         tensors.ReportGrouped();
         return jobs.OfType<TensorJob>();
     }

@@ -83,7 +83,7 @@ public class DeterminismTests
         foreach (var parameter in bench.Method.Description.Parameters.Where(parameter => parameter.Scope == ParameterScope.Global))
         {
             if (parameter.Required)
-                bench.With(parameter.Name, 0.5);
+                bench.With(parameter.Name, parameter.Type == ParameterTypes.Integer ? 2 : 0.5);
             if (parameter.Name is "nuslerp_flatten")
                 bench.With(parameter.Name, 0);
             if (parameter.Name is "nuslerp_row_wise" or "filter_wise" or "normalize")
