@@ -12,6 +12,9 @@ public enum BaseRole
     /// <summary>The base, if given, is an input like any other.</summary>
     Ordinary,
 
+    /// <summary>Works without a base. With one, on differences from it: the base is not an input and has no parameters.</summary>
+    Optional,
+
     /// <summary>The method cannot work without a base.</summary>
     Required,
 }
@@ -47,6 +50,14 @@ public abstract class MergeMethod
 
     /// <summary>The least and the greatest number of models in a slice, base included. An optional tensor may have fewer sources.</summary>
     public virtual (int Least, int Most) SliceModels => (1, int.MaxValue);
+
+    /// <summary>An optional tensor (a head that may be tied) that fewer sources have is left out; others must have so many.</summary>
+    public virtual int LeastTensors => 1;
+
+    /// <summary>Bytes held while one tensor is made, beside the workers' chunks: what <see cref="Prepare"/> keeps per row, or a whole matrix.</summary>
+    /// <param name="job">The tensor.</param>
+    /// <param name="threads">Workers that may help with it.</param>
+    public virtual long WorkingBytes(TensorJob job, int threads) => 0;
 
     /// <summary>What happens to embeddings of different sizes.</summary>
     public virtual VocabularyCut VocabularyCut => VocabularyCut.None;

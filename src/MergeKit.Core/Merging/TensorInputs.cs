@@ -34,7 +34,8 @@ public sealed class TensorInputs
     /// <summary>Number of elements.</summary>
     public long Count => Job.Count;
 
-    private int ChunkElements => _worker.Buffers.ChunkElements;
+    /// <summary>Elements of one chunk.</summary>
+    public int ChunkElements => _worker.Buffers.ChunkElements;
 
     /// <summary>Visits every chunk once, in any order and on any worker.</summary>
     public void ForEachChunk(ChunkVisitor visit)
@@ -42,6 +43,10 @@ public sealed class TensorInputs
         var chunks = checked((int)((Count + ChunkElements - 1) / ChunkElements));
         _worker.For(chunks, (index, worker) => visit(Load((long)index * ChunkElements, worker)));
     }
+
+    /// <summary>Calls <paramref name="body"/> for 0 .. count-1 on any worker, with inputs whose <see cref="Range"/> reads on that worker.</summary>
+    public void ForEach(int count, Action<int, TensorInputs> body) =>
+        _worker.For(count, (index, worker) => body(index, new TensorInputs(Job, Seed, worker)));
 
     /// <summary>Visits <paramref name="count"/> short ranges spread evenly over the tensor, on this worker only.</summary>
     public void Sample(int count, int length, ChunkVisitor visit)

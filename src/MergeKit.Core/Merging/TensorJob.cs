@@ -28,6 +28,12 @@ public sealed record TensorJob(
     /// <summary>Number of elements; 1 for a scalar.</summary>
     public long Count { get; } = Shape.Aggregate(1L, (product, extent) => checked(product * extent));
 
+    /// <summary>Layer of the result, or null outside the layers.</summary>
+    public int? Layer { get; init; }
+
+    /// <summary>How deep in the result the tensor is: layer / (layers - 1); 0 before the layers, 1 after them and in a single layer.</summary>
+    public double Depth { get; init; }
+
     /// <summary>Bytes of the result.</summary>
     public long ByteLength => Count * OutputType.Size();
 

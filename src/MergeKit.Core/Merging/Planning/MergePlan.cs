@@ -55,7 +55,8 @@ public sealed class MergePlan : IDisposable
     public long InputBytes => Jobs.Sum(job => job.Sources.Sum(source => source.Data.Count * source.Data.Type.Size()));
 
     /// <summary>Working memory of the merge in bytes, mapped file pages and the runtime apart.</summary>
-    public long WorkingBytes => Options.Threads * Execution.WorkerBuffers.Size(RowsPerWorker, ChunkElements);
+    public long WorkingBytes => Options.Threads * Execution.WorkerBuffers.Size(RowsPerWorker, ChunkElements)
+        + Jobs.Select(job => job.Method.WorkingBytes(job, Options.Threads)).OrderDescending().Take(Options.Threads).Sum();
 
     /// <summary>Rows of floats that each worker needs: sources, scratch, result.</summary>
     public int RowsPerWorker => Jobs.Select(job => job.Sources.Count).DefaultIfEmpty(1).Max() + Chunk.ScratchRows + 1;

@@ -70,7 +70,7 @@ public static class MergePlanner
             outputLayers += planner.LayerCount;
         }
 
-        plan.Jobs = jobs;
+        plan.Jobs = jobs.ConvertAll(job => job.Layer is { } layer ? job with { Depth = outputLayers == 1 ? 1 : layer / (outputLayers - 1.0) } : job);
         problems.AddRange(UnusedTensors.Account(plan));
         if (!plan.Options.Raw)
             OutputConfig.Decide(plan, layers, problems);

@@ -50,11 +50,12 @@ internal sealed class SlicePlanner(
         for (var layer = 0; layer < LayerCount; layer++)
         {
             var t = LayerCount == 1 ? 1 : (double)layer / (LayerCount - 1);
-            jobs.AddRange(layout.Layer(_sources[0].Start + layer).Select(weight => tensors.Plan(weight, layer, firstOutputLayer + layer, t)));
+            jobs.AddRange(layout.Layer(_sources[0].Start + layer).Select(weight => tensors.Plan(weight, layer, firstOutputLayer + layer, t)).OfType<TensorJob>()
+                .Select(job => job with { Layer = firstOutputLayer + layer }));
         }
 
         if (isLast)
-            jobs.AddRange(layout.After.Select(weight => tensors.Plan(weight, null, null, 0)));
+            jobs.AddRange(layout.After.Select(weight => tensors.Plan(weight, null, null, 0)).OfType<TensorJob>().Select(job => job with { Depth = 1 }));
         tensors.ReportGrouped();
         return jobs.OfType<TensorJob>();
     }
@@ -63,7 +64,7 @@ internal sealed class SlicePlanner(
     {
         if (plan.Recipe.Form != RecipeForm.Slices && slice.Sources.All(source => source.Range is null))
             _sources.Add(new SliceSource(models[reference], null, 0, true));
-        else if (method.Base == BaseRole.Required)
+        else if (method.Base != BaseRole.Ordinary)
             problems.Add(Problem.Error(
                 $"merge_method '{method.Description.Name}' needs the base model '{reference}' as a source of every slice (with its layer_range)", slice.Location));
     }

@@ -26,8 +26,14 @@ internal sealed class TensorPlanner(
     {
         var name = LoadedModel.WithLayer(weight.Name, outputLayer);
         var found = Gather(weight, sliceLayer);
-        if (found.Count == 0)
+        if (found.Count == 0 || (weight.Optional && found.Count < method.LeastTensors))
             return null;
+        if (found.Count < method.LeastTensors)
+        {
+            _grouped.Add($"merge_method '{method.Description.Name}' needs the tensor in at least {method.LeastTensors} models; {found.Count} have it", name);
+            return null;
+        }
+
         if (method.Base == BaseRole.Required && !found.Exists(one => one.Source.IsBase))
         {
             _grouped.Add($"the base model lacks the tensor", name);
@@ -76,7 +82,7 @@ internal sealed class TensorPlanner(
         {
             var convert = recipe.DType ?? baseType;
             var data = new CheckpointSource(one.Source.Model.Checkpoint, one.Tensor, count, convert == one.Tensor.DType ? null : convert);
-            var values = method.Base == BaseRole.Required && one.Source.IsBase ? [] : BindPerModel(one, t);
+            var values = method.Base != BaseRole.Ordinary && one.Source.IsBase ? [] : BindPerModel(one, t);
             jobSources.Add(new JobSource(one.Source.Model.ToString(), data, one.Source.IsBase, values));
         }
 
@@ -130,7 +136,7 @@ internal sealed class TensorPlanner(
 
     private bool HasUnbound(TensorJob job) => method.Description.Parameters.Any(parameter => parameter.Scope == ParameterScope.Global
         ? !job.Parameters.ContainsKey(parameter.Name)
-        : job.Sources.Any(source => !(source.IsBase && method.Base == BaseRole.Required) && !source.Parameters.ContainsKey(parameter.Name)));
+        : job.Sources.Any(source => !(source.IsBase && method.Base != BaseRole.Ordinary) && !source.Parameters.ContainsKey(parameter.Name)));
 
     /// <summary>The type that holds both: equal ones stay; otherwise the wider, float32 for the two 16-bit types.</summary>
     private static DType Promote(DType a, DType b) =>

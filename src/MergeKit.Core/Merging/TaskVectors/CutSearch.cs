@@ -4,10 +4,11 @@ namespace MergeKit.Core.Merging.TaskVectors;
 
 /// <summary>The search for one cut: an interval of magnitude bits that holds the k-th largest, narrowed until it is one value. One likely
 /// value is counted apart and per block, so that where ties end is usually known without a further pass.</summary>
-internal sealed class CutSearch(int source, long keep, long count, int block)
+internal sealed class CutSearch(CutTarget target, long count, int block)
 {
     private const int Buckets = 1 << 20, Stride = 1 << 10;
     private const uint Everything = 0x80000000;
+    private readonly long _keep = target.Rank;
     private readonly int[] _ties = new int[checked((int)((count + block - 1) / block))];
     private long[] _histogram = [];
     private int _shift;
@@ -17,8 +18,8 @@ internal sealed class CutSearch(int source, long keep, long count, int block)
     private uint _end = Everything;
     private uint _single;
 
-    /// <summary>Which source's task vector.</summary>
-    public int Source => source;
+    /// <summary>What is searched.</summary>
+    public CutTarget Target => target;
 
     /// <summary>The least magnitude (bits) that the cut can have.</summary>
     public uint Lowest { get; private set; }
@@ -26,8 +27,17 @@ internal sealed class CutSearch(int source, long keep, long count, int block)
     /// <summary>Whether the interval is a single magnitude, and where its ties end is known if it matters.</summary>
     public bool Done => IsSingle && (!TiesMatter || _single == Lowest);
 
-    /// <summary>Whether some entries of exactly the cut's magnitude must go. Zeros may all stay: they add nothing.</summary>
-    public bool TiesMatter => Lowest > 0 && _above + _tiesFound > keep;
+    /// <summary>How many of the entries of exactly the cut's magnitude, from the lowest index on, are on the first side.</summary>
+    public long FirstTies => target.Side switch
+    {
+        CutSide.KeepLargest => _keep - _above,
+        CutSide.DropSmallest => _above + _tiesFound - _keep,
+        CutSide.DropLargest => _above + _tiesFound - _keep + 1,
+        _ => _tiesFound,
+    };
+
+    /// <summary>Whether the cut runs through entries of one magnitude. Zeros may all stay: they add nothing.</summary>
+    public bool TiesMatter => Lowest > 0 && FirstTies > 0 && FirstTies < _tiesFound;
 
     private bool IsSingle { get; set; }
 
@@ -35,7 +45,7 @@ internal sealed class CutSearch(int source, long keep, long count, int block)
     /// (none where the sample is the whole). A wrong guess costs a pass, never the result.</summary>
     public void Narrow(MagnitudeSample sample, int deviations)
     {
-        var rank = sample.Count - Math.Max(1, (int)((Int128)keep * sample.Count / count));
+        var rank = sample.Count - Math.Max(1, (int)((Int128)_keep * sample.Count / count));
         var spread = sample.Count == count ? 0 : (int)(deviations * Math.Sqrt(sample.Count * 0.25));
         _single = sample.At(rank);
         Lowest = rank - spread < 0 ? 0 : sample.At(rank - spread);
@@ -74,7 +84,7 @@ internal sealed class CutSearch(int source, long keep, long count, int block)
     {
         var histogram = _histogram;
         _histogram = [];
-        if (_above >= keep)
+        if (_above >= _keep)
         {
             (Lowest, _end) = (_end, Everything);
             return;
@@ -83,7 +93,7 @@ internal sealed class CutSearch(int source, long keep, long count, int block)
         histogram[(_single - Lowest) >> _shift] += _equal;
         for (var bucket = SkipFromTop(histogram) - 1; bucket >= 0; bucket--)
         {
-            if (_above + histogram[bucket] >= keep)
+            if (_above + histogram[bucket] >= _keep)
             {
                 var low = Lowest + ((uint)bucket << _shift);
                 _end = Math.Min(_end, low + (1u << _shift));
@@ -97,10 +107,10 @@ internal sealed class CutSearch(int source, long keep, long count, int block)
         (Lowest, _end) = (0, Lowest);
     }
 
-    /// <summary>The block that holds the last tie to keep, and its rank among the block's ties, from 1.</summary>
+    /// <summary>The block that holds the last tie of the first side, and its rank among the block's ties, from 1.</summary>
     public (int Block, int Rank) TieBlock()
     {
-        var remaining = keep - _above;
+        var remaining = FirstTies;
         for (var at = 0; ; at++)
         {
             if (remaining <= _ties[at])
@@ -124,7 +134,7 @@ internal sealed class CutSearch(int source, long keep, long count, int block)
         for (; end >= Stride; end -= Stride)
         {
             var sum = TensorPrimitives.Sum<long>(histogram.AsSpan(end - Stride, Stride));
-            if (_above + sum >= keep)
+            if (_above + sum >= _keep)
                 break;
             _above += sum;
         }

@@ -15,6 +15,12 @@ public enum Trim
 
     /// <summary>Each entry stays with a fixed probability.</summary>
     Random,
+
+    /// <summary>The largest magnitudes (outliers) go, and so many of the smallest that the density is met.</summary>
+    Outliers,
+
+    /// <summary>Each entry stays with a probability that rises with its rank within its row.</summary>
+    Ranked,
 }
 
 /// <summary>The scheme that all task-vector methods share: D_i = W_i - W_b; trim; rescale; E_i = w_i D_i; sign consensus; sum; normalize;
@@ -33,6 +39,8 @@ public sealed record TaskVectorScheme(Trim Trim, bool Consensus, bool Normalize,
     [
         ParameterSet.Weight,
         ParameterSet.PerModel("density", 1.0, "Share of the task vector's entries that stay."),
+        .. Trim == Trim.Outliers ? [ParameterSet.PerModel("gamma", 0.01, "Share of the largest entries that go first.")] : Array.Empty<ParameterDescription>(),
+        .. Trim == Trim.Ranked ? [ParameterSet.PerModel("epsilon", 0.15, "Probabilities run from density - epsilon to density + epsilon.")] : Array.Empty<ParameterDescription>(),
         ParameterSet.Flag("normalize", Normalize, "Divide by the sum of the weights that were added."),
         ParameterSet.Flag("rescale", Rescale, "After trimming, scale each task vector back to its L1 norm."),
         ParameterSet.Number("lambda", 1.0, "Factor for the merged task vector."),
@@ -49,8 +57,16 @@ public sealed record TaskVectorScheme(Trim Trim, bool Consensus, bool Normalize,
                 yield return $"the density of {job.Sources[i].Model} is {density}; 0 to 1 is wanted";
             else if (Trim == Trim.Magnitude && density < 1 && job.Count > 0 && Keep(density, job.Count) == 0)
                 yield return $"density {density} of {job.Sources[i].Model} keeps none of its {job.Count} elements";
+            else if (Trim == Trim.Outliers && job.Get(i, "gamma") is < 0 or > 1)
+                yield return $"gamma of {job.Sources[i].Model} is {job.Get(i, "gamma")}; 0 to 1 is wanted";
+            else if (Trim == Trim.Ranked && density is > 0 and < 1 && job.Get(i, "epsilon") is var epsilon && !(epsilon >= 0 && density - epsilon > 0 && density + epsilon < 1))
+                yield return $"epsilon {epsilon} of {job.Sources[i].Model} does not go with density {density}: density - epsilon must be above 0 and density + epsilon below 1";
         }
     }
+
+    /// <summary>Bytes that trimming holds while a tensor is made.</summary>
+    public long WorkingBytes(TensorJob job, int threads) =>
+        Trim == Trim.Ranked ? RankedTrim.WorkingBytes(job, job.Others.Count(i => job.Get(i, "density") < 1), threads) : 0;
 
     /// <summary>How many of n elements a density keeps: floor(density n), in double precision.</summary>
     public static long Keep(double density, long count) => (long)(density * count);
@@ -86,17 +102,16 @@ public sealed record TaskVectorScheme(Trim Trim, bool Consensus, bool Normalize,
         var trimmers = models.Select(_ => Trimmer.Nothing).ToArray();
         if (Trim == Trim.None || job.Count == 0)
             return trimmers;
-        var thinned = Enumerable.Range(0, models.Length).Where(at => job.Get(models[at], "density") < 1).ToArray();
-        if (Trim == Trim.Random)
+        var thinned = models.Where(i => job.Get(i, "density") < 1).ToArray();
+        var made = Trim switch
         {
-            foreach (var at in thinned)
-                trimmers[at] = Trimmer.Random(inputs.RandomFor(models[at]), job.Get(models[at], "density"));
-            return trimmers;
-        }
-
-        var cuts = MagnitudeCut.Find(inputs, [.. thinned.Select(at => (models[at], Keep(job.Get(models[at], "density"), job.Count)))]);
+            Trim.Random => [.. thinned.Select(i => Trimmer.Random(inputs.RandomFor(i), job.Get(i, "density")))],
+            Trim.Outliers => OutlierTrim.Make(inputs, [.. thinned.Select(i => (i, job.Get(i, "density"), job.Get(i, "gamma")))]),
+            Trim.Ranked => RankedTrim.Make(inputs, [.. thinned.Select(i => new RankedTrim.Wanted(i, job.Get(i, "density"), job.Get(i, "epsilon")))]),
+            _ => MagnitudeCut.Find(inputs, [.. thinned.Select(i => (i, Keep(job.Get(i, "density"), job.Count)))]).Select(Trimmer.Magnitude).ToArray(),
+        };
         for (var i = 0; i < thinned.Length; i++)
-            trimmers[thinned[i]] = Trimmer.Magnitude(cuts[i]);
+            trimmers[Array.IndexOf(models, thinned[i])] = made[i];
         return trimmers;
     }
 

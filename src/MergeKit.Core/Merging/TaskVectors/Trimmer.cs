@@ -19,7 +19,7 @@ internal sealed class Trimmer
 
     private readonly TrimStep _step;
 
-    private Trimmer(TrimStep step) => _step = step;
+    public Trimmer(TrimStep step) => _step = step;
 
     /// <summary>Leaves everything.</summary>
     public static Trimmer Nothing { get; } = new((_, _, _) => { });
