@@ -8,8 +8,6 @@ public sealed class HeldOutTexts
 {
     private readonly ConcurrentDictionary<string, int[]> _ids = new();
 
-    public static string File(string domain) => Path.Combine(Repository.Fixtures, "eval", domain, "heldout.txt");
-
     public int[] Ids(string domain, string modelFolder) =>
-        _ids.GetOrAdd(domain, name => Tokenizer.Load(modelFolder).Encode(System.IO.File.ReadAllText(File(name)), addSpecialTokens: false));
+        _ids.GetOrAdd(domain, name => Tokenizer.Load(modelFolder).Encode(File.ReadAllText(Repository.RequireEvalFile(name, "heldout.txt")), addSpecialTokens: false));
 }

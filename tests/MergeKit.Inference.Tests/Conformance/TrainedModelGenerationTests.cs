@@ -21,14 +21,14 @@ public class TrainedModelGenerationTests
         }
     }
 
-    /// <summary>References without generated texts (they quote evaluation texts) have nothing to compare; the model must open all the same.</summary>
+    /// <summary>The repository's copy of the references has no generated texts, because they quote evaluation texts: those are read beside it.</summary>
     [Theory]
     [MemberData(nameof(Models))]
     public void Greedy_ids_are_those_of_the_reference(string size, string name)
     {
-        using var model = LanguageModel.Open(TrainedModels.Folder(size, name), 2);
         if (!References(size).GetProperty(name).TryGetProperty("generation", out var entries))
-            return;
+            Assert.Skip("not run: the references with generated texts are not beside the repository");
+        using var model = LanguageModel.Open(TrainedModels.Folder(size, name), 2);
         var sampler = new Sampler(new SamplerOptions { Temperature = 0 });
         var logits = new float[model.VocabularySize];
         foreach (var entry in entries.EnumerateArray().Where(entry => entry.GetProperty("min_margin").GetDouble() > LeastMargin))
@@ -49,6 +49,10 @@ public class TrainedModelGenerationTests
 
     private static int[] Ids(JsonElement entry, string key) => [.. entry.GetProperty(key).EnumerateArray().Select(id => id.GetInt32())];
 
-    private static JsonElement References(string size) =>
-        JsonDocument.Parse(File.ReadAllText(Path.Combine(TrainedModels.References, $"references-{size}.json"))).RootElement.GetProperty("models");
+    private static JsonElement References(string size)
+    {
+        var beside = Path.Combine(Repository.Root, "..", "shared", "models", "references", $"references-{size}.json");
+        var path = File.Exists(beside) ? beside : Path.Combine(TrainedModels.References, $"references-{size}.json");
+        return JsonDocument.Parse(File.ReadAllText(path)).RootElement.GetProperty("models");
+    }
 }

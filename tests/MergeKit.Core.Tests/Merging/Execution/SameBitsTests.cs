@@ -70,10 +70,11 @@ public class SameBitsTests
     private static void Model(TemporaryFolder scratch, int seed, DType type, long least) => SyntheticModel.Unknown(
         scratch.Join($"m{seed}"), Shapes.Where(shape => shape.Aggregate(1L, (product, extent) => product * extent) >= least).Select((shape, i) => SyntheticModel.Filled($"block.{i}.weight", type, shape, seed)));
 
-    /// <summary>As many models as the method takes, up to three, the base among them; parameters without a default always given, others if wanted.</summary>
+    /// <summary>As many models as the method needs, three where it takes any number, the base among them; parameters without a default always given, others if wanted.</summary>
     private static string Recipe(TemporaryFolder scratch, MergeMethod method, bool all)
     {
-        var count = Math.Clamp(3, method.SliceModels.Least, method.SliceModels.Most);
+        var (least, most) = method.SliceModels;
+        var count = most == int.MaxValue ? Math.Max(3, least) : least;
         var models = Enumerable.Range(0, count).Where(i => i > 0 || method.Base != BaseRole.Required).Select(i => $"- model: {scratch.Join($"m{i}")}");
         var values = method.Description.Parameters.Where(parameter => parameter.DefaultNumber is null || (all && parameter.Type == ParameterTypes.Number))
             .Select(parameter => $"  {parameter.Name}: {Value(parameter).ToString(CultureInfo.InvariantCulture)}").ToList();
@@ -89,6 +90,7 @@ public class SameBitsTests
         "weight" => 0.7,
         "lambda" => 0.9,
         "scale" => 0.7,
+        "k" => 2,
         _ => parameter.DefaultNumber ?? 0.35,
     };
 }
