@@ -21,6 +21,7 @@ public static class Application
             TokenizeCommand.Create(),
             GenerateCommand.Create(),
             LogitsCommand.Create(),
+            EvaluateCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try
@@ -35,10 +36,10 @@ public static class Application
             ProblemPrinter.Print(e.Problems, error);
             return ExitCodes.Input;
         }
-        catch (EnvironmentException e)
+        catch (MergeKitException e)
         {
             ProblemPrinter.Print([Problem.Error(e.Message)], error);
-            return ExitCodes.Environment;
+            return e is EnvironmentException ? ExitCodes.Environment : ExitCodes.Input;
         }
         catch (OperationCanceledException)
         {
@@ -54,5 +55,6 @@ internal static class ExitCodes
     public const int Done = 0;
     public const int Environment = 1;
     public const int Input = 2;
+    public const int Gate = 3;
     public const int Interrupted = 130;
 }

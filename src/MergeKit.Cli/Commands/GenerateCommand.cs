@@ -50,8 +50,8 @@ internal static class GenerateCommand
             RepetitionPenalty = parsed.GetValue(Penalty),
             Seed = parsed.GetValue(CommonOptions.Seed),
         });
-        var (model, tokenizer) = ModelOptions.Open(folder, parsed.GetValue(CommonOptions.Threads), error);
-        using (model)
+        using var opened = ModelOptions.Open(folder, parsed.GetValue(CommonOptions.Threads), error);
+        var (model, tokenizer) = (opened.Model, opened.Tokenizer);
         using (var interrupt = new Interrupt())
         {
             var prompt = PromptIds(parsed, folder, tokenizer);

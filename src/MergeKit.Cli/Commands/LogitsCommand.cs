@@ -28,17 +28,15 @@ internal static class LogitsCommand
         var (text, given) = (parsed.GetValue(Prompt), parsed.GetValue(Ids));
         if (text is null == (given is not { Length: > 0 }))
             throw new InputException("give exactly one of --prompt and --ids");
-        using var model = given is { Length: > 0 } ? LanguageModel.Open(folder, parsed.GetValue(CommonOptions.Threads)) : null;
-        var (withTokenizer, tokenizer) = model is null ? ModelOptions.Open(folder, parsed.GetValue(CommonOptions.Threads), error) : (model, null);
-        using (withTokenizer)
-        {
-            var ids = given is { Length: > 0 } ? given : tokenizer!.Encode(text!);
-            var trace = withTokenizer.Trace([ids], new TraceOptions(HiddenStates: !parsed.GetValue(NoHidden)))[0];
-            var path = CommonOptions.Resolve(parsed, parsed.GetValue(Out)!);
-            SafetensorsFile.Write(path, [.. Tensors(ids, trace, withTokenizer)]);
-            output.WriteLine($"{path}: {ids.Length} tokens, {withTokenizer.VocabularySize} logits each{(parsed.GetValue(NoHidden) ? "" : $", {trace.HiddenStates.Count} layers")}");
-        }
-
+        var threads = parsed.GetValue(CommonOptions.Threads);
+        using var opened = text is null ? null : ModelOptions.Open(folder, threads, error);
+        using var alone = text is null ? LanguageModel.Open(folder, threads) : null;
+        var model = opened?.Model ?? alone!;
+        var ids = text is null ? given! : opened!.Tokenizer.Encode(text);
+        var trace = model.Trace([ids], new TraceOptions(HiddenStates: !parsed.GetValue(NoHidden)))[0];
+        var path = CommonOptions.Resolve(parsed, parsed.GetValue(Out)!);
+        SafetensorsFile.Write(path, [.. Tensors(ids, trace, model)]);
+        output.WriteLine($"{path}: {ids.Length} tokens, {model.VocabularySize} logits each{(parsed.GetValue(NoHidden) ? "" : $", {trace.HiddenStates.Count} layers")}");
         return ExitCodes.Done;
     }
 

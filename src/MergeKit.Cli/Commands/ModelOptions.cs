@@ -1,28 +1,24 @@
 using System.CommandLine;
+using MergeKit.Cli.Display;
 using MergeKit.Core.Diagnostics;
-using MergeKit.Core.Tokenization;
-using MergeKit.Inference.Runtime;
+using MergeKit.Inference.Checking;
 
 namespace MergeKit.Cli.Commands;
 
 /// <summary>What the commands that run a model share.</summary>
 internal static class ModelOptions
 {
-    /// <summary>Opens model and tokenizer of a folder and checks that they belong together.</summary>
-    /// <exception cref="InputException">One of them cannot be used, or the tokenizer has ids that the model has no row for.</exception>
-    public static (LanguageModel Model, Tokenizer Tokenizer) Open(string folder, int threads, TextWriter error)
+    /// <summary>Opens model and tokenizer of a folder, and shows what was odd.</summary>
+    /// <exception cref="InputException">One of them cannot be used, or they do not belong together.</exception>
+    public static ModelFolder Open(string folder, int threads, TextWriter error)
     {
-        if (!Directory.Exists(folder))
-            throw new InputException($"{folder}: there is no such model folder");
-        var tokenizer = Tokenizer.Load(folder);
-        var model = LanguageModel.Open(folder, threads);
-        foreach (var problem in model.Warnings.Concat(tokenizer.Problems))
-            error.WriteLine(problem);
-        if (tokenizer.VocabularySize <= model.VocabularySize)
-            return (model, tokenizer);
-        model.Dispose();
-        throw new InputException($"{folder}: tokenizer.json has ids up to {tokenizer.VocabularySize - 1}, but the model has only {model.VocabularySize} rows in its embedding");
+        var opened = ModelFolder.Open(folder, NameOf(folder), threads);
+        ProblemPrinter.Print(opened.Warnings, error);
+        return opened;
     }
+
+    /// <summary>The last part of a path.</summary>
+    public static string NameOf(string folder) => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
 
     /// <summary>Text given directly or in a file; exactly one of the two.</summary>
     public static string Text(ParseResult parsed, Option<string> text, Option<string> file)

@@ -1,5 +1,7 @@
 using System.CommandLine;
 using MergeKit.Cli.Display;
+using MergeKit.Core.Evaluation.Data;
+using MergeKit.Inference.Checking;
 using MergeKit.Core.Diagnostics;
 
 namespace MergeKit.Cli.Commands;
@@ -22,6 +24,13 @@ internal static class RunCommand
     private static readonly Option<bool> WriteCard = new("--write-model-card") { Description = "Write README.md (default)." };
     private static readonly Option<bool> Quiet = new("--quiet", "-q") { Description = "Print only problems." };
 
+    private static readonly Option<bool> NoCheck = new("--no-check") { Description = "Do not run the result beside its parents." };
+    private static readonly Option<bool> Gate = new("--gate") { Description = "End with exit code 3 when the check finds a fault, or a result worse than its worst parent by more than the margin." };
+    private static readonly Option<double> Margin = new("--margin") { Description = "How much worse than the worst parent is too much, as a share of its bits per byte.", DefaultValueFactory = _ => 0.05, HelpName = "X" };
+
+    private static readonly Option<string[]> CheckData = new("--check-data")
+    { Description = "Data for the check (as for evaluate) in place of the bundled text.", HelpName = "FILE", AllowMultipleArgumentsPerToken = true };
+
     /// <summary>mergekit's options that have no meaning here: accepted, so that scripts go on working.</summary>
     private static readonly Option[] NoEffect =
     [
@@ -32,7 +41,7 @@ internal static class RunCommand
 
     public static Command Create()
     {
-        var command = new Command("run", "Carry a recipe out: merge, verify, publish.") { Recipe, Output, Intermediate, Resume, NoResume, HashInputs, WriteCard, NoCard, Quiet, CommonOptions.Json };
+        var command = new Command("run", "Carry a recipe out: merge, verify, publish.") { Recipe, Output, Intermediate, Resume, NoResume, HashInputs, WriteCard, NoCard, NoCheck, Gate, Margin, CheckData, Quiet, CommonOptions.Json };
         CommonOptions.AddPlanOptions(command);
         foreach (var option in NoEffect)
             command.Add(option);
@@ -58,13 +67,19 @@ internal static class RunCommand
                 : parsed.GetValue(Resume) ? Core.Merging.Execution.ResumeMode.Require : Core.Merging.Execution.ResumeMode.WhenSame,
             HashInputs = parsed.GetValue(HashInputs),
             WriteCard = !parsed.GetValue(NoCard),
+            Check = parsed.GetValue(NoCheck) ? null : new CheckOptions
+            {
+                Data = [.. (parsed.GetValue(CheckData) ?? []).Select(path => DataSetReader.Read(CommonOptions.Resolve(parsed, path)))],
+                Margin = parsed.GetValue(Margin),
+                Threads = parsed.GetValue(CommonOptions.Threads),
+            },
             Cancellation = interrupt.Token,
         };
         var results = job.Run(new RunDisplay(error, parsed.GetValue(Quiet) || parsed.GetValue(CommonOptions.Json)));
         if (parsed.GetValue(CommonOptions.Json))
-            output.WriteLine(RunReport.Json(results));
+            output.WriteLine(RunReport.Json(results, job.Review));
         else if (!parsed.GetValue(Quiet))
-            RunReport.Print(results, output);
-        return ExitCodes.Done;
+            RunReport.Print(results, job.Review, output);
+        return job.Review?.Checked is { Passed: false } && parsed.GetValue(Gate) ? ExitCodes.Gate : ExitCodes.Done;
     }
 }

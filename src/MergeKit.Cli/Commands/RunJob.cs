@@ -1,16 +1,20 @@
 using MergeKit.Cli.Display;
 using MergeKit.Core.Checkpoints.Writing;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Evaluation.Data;
 using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Reports;
+using MergeKit.Inference.Checking;
 
 namespace MergeKit.Cli.Commands;
 
 /// <summary>Carries out the documents of one recipe file, each after those it uses.</summary>
 internal sealed class RunJob
 {
+    private IReadOnlyList<EvaluationRecipe> _evaluations = [];
+
     public required string RecipePath { get; init; }
 
     public required string OutputPath { get; init; }
@@ -25,14 +29,25 @@ internal sealed class RunJob
 
     public required bool WriteCard { get; init; }
 
+    /// <summary>How the result is checked; null: not at all.</summary>
+    public required CheckOptions? Check { get; init; }
+
     public required CancellationToken Cancellation { get; init; }
+
+    /// <summary>What running the final result showed; null where it was not run.</summary>
+    public ResultReview? Review { get; private set; }
 
     /// <summary>Runs every document; the result of the unnamed (or last) one goes to the output folder.</summary>
     public IReadOnlyList<MergeResult> Run(RunDisplay display)
     {
-        var recipes = RecipeReader.Read(RecipePath);
+        var documents = RecipeReader.ReadDocuments(RecipePath);
+        var recipes = documents.OfType<Recipe>().ToList();
+        if (recipes.Count == 0)
+            throw new InputException($"{RecipePath}: no document with 'merge_method': there is nothing to merge");
+        _evaluations = [.. documents.OfType<EvaluationRecipe>()];
         var order = RecipeSet.BuildOrder(recipes);
         OutputFolder.RequireFree(OutputPath);
+        RequireData();
         if (order.Count > 1)
             CheckAll(order);
         var stages = Stages.Open(OutputPath, IntermediatePath, order.Count > 1 ? RecipeSet.Result(recipes) : null, Resume);
@@ -52,6 +67,26 @@ internal sealed class RunJob
 
         stages.Clear();
         return results;
+    }
+
+    /// <summary>Reads the evaluation documents' data before the merge: a slip there must not cost the work.</summary>
+    private void RequireData()
+    {
+        var problems = new List<Problem>();
+        foreach (var (document, data) in _evaluations.SelectMany(document => document.Data.Select(data => (document, data))))
+        {
+            try
+            {
+                DataSetReader.Read(InputPath.Resolve(data.Path, document.File, Options));
+            }
+            catch (InputException e)
+            {
+                problems.AddRange(e.Problems.Select(problem => problem with { Location = problem.Location ?? data.Location }));
+            }
+        }
+
+        if (problems.Count > 0)
+            throw new InputException(problems);
     }
 
     /// <summary>What can be known of the documents before the first one is run, so that a slip in the last does not cost the work on the others.</summary>
@@ -80,7 +115,7 @@ internal sealed class RunJob
         var runner = new MergeRunner(plan, progress);
         using (display.Follow(recipe.Name ?? Path.GetFileName(target), progress))
         {
-            var result = runner.Run(target, Resume, () => Companions(plan), Cancellation);
+            var result = runner.Run(target, Resume, partial => Companions(plan, partial, isFinal, display), Cancellation);
             display.ShowProblems(result.Problems);
             if (!isFinal)
                 stages!.Note(recipe, plan);
@@ -97,13 +132,23 @@ internal sealed class RunJob
             throw new InputException(errors);
     }
 
-    private Dictionary<string, string> Companions(MergePlan plan)
+    private Dictionary<string, string> Companions(MergePlan plan, string folder, bool isFinal, RunDisplay display)
     {
         var files = new Dictionary<string, string> { ["mergekit_config.yml"] = plan.Recipe.Yaml };
+        if (isFinal && !Options.Raw)
+        {
+            Review = new ResultReview(plan, folder, Path.GetFileName(OutputPath), display, Cancellation);
+            if (Check is not null)
+                Review.Check(Check);
+            foreach (var evaluation in _evaluations)
+                Review.Evaluate(evaluation);
+            Review.AddFiles(files);
+        }
+
         try
         {
             if (WriteCard)
-                files["README.md"] = ModelCard.Write(plan, Path.GetFileName(OutputPath), HashInputs ? InputHashes.Compute(plan, Cancellation) : null);
+                files["README.md"] = ModelCard.Write(plan, Path.GetFileName(OutputPath), HashInputs ? InputHashes.Compute(plan, Cancellation) : null, Review?.CardSection);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or AggregateException)
         {

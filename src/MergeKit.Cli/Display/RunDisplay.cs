@@ -15,6 +15,13 @@ internal sealed class RunDisplay(TextWriter writer, bool quiet)
     public void ShowProblems(IEnumerable<Problem> problems) => ProblemPrinter.Print(
         problems.Where(problem => problem.Severity == Severity.Warning || (problem.Severity == Severity.Note && !quiet)), writer);
 
+    /// <summary>Says what goes on, on a terminal only.</summary>
+    public void Say(string text)
+    {
+        if (IsTerminal)
+            writer.WriteLine($"\n{text}");
+    }
+
     /// <summary>Follows a run until disposed.</summary>
     public IDisposable Follow(string name, MergeProgress progress) => new Line(this, name, progress);
 

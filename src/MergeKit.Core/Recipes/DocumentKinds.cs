@@ -20,7 +20,7 @@ internal static class DocumentKinds
         new("experts", "a mixture-of-experts document"),
         new("shared_experts", "a mixture-of-experts document"),
         new("ensemble", "an ensemble document"),
-        new("evaluate", "an evaluation document"),
+        EvaluateDocument.Kind,
         new("search", "a search document"),
         new("genome", "a search document"),
     ];

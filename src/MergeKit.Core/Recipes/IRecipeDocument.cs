@@ -17,6 +17,9 @@ public interface IRecipeDocument
     /// <summary>Where its name stands, or where it begins.</summary>
     SourceLocation Location { get; }
 
+    /// <summary>Whether the document makes a model, which others may use and which may be the file's result.</summary>
+    bool MakesModel => true;
+
     /// <summary>Every model that the document names, each once.</summary>
     IReadOnlyList<ModelReference> AllModels();
 }

@@ -18,7 +18,7 @@ public static class RecipeSchema
     {
         var ordered = methods.OrderBy(method => method.Name, StringComparer.Ordinal).ToList();
         var definitions = new JsonObject();
-        foreach (var table in RecipeKeys.All)
+        foreach (var table in RecipeKeys.All.Concat(EvaluateDocument.Tables))
             definitions[table.Id] = TableSchema(table, ordered);
         definitions["parameters"] = Parse("""{"type":["object","null"],"additionalProperties":{"$ref":"#/$defs/parameterValue"}}""");
         definitions["parameterValue"] = MethodSchema.AnyValue();
@@ -37,8 +37,10 @@ public static class RecipeSchema
         {
             ["$schema"] = "https://json-schema.org/draft/2020-12/schema",
             ["title"] = "MergeKit recipe",
-            ["description"] = "How models are merged into one.",
-            ["$ref"] = $"#/$defs/{RecipeKeys.Recipe.Id}",
+            ["description"] = "How models are merged into one, or what the result is measured on.",
+            ["if"] = Parse("""{"required":["evaluate"]}"""),
+            ["then"] = Reference(EvaluateDocument.Table.Id),
+            ["else"] = Reference(RecipeKeys.Recipe.Id),
             ["$defs"] = definitions,
         };
         return schema.ToJsonString(Indented) + "\n";

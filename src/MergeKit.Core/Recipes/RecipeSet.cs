@@ -45,7 +45,7 @@ public static class RecipeSet
                 problems.Error(
                     $"the name '{group.Key}' stands twice; it is taken by the document of line {group.First().Location.Line}",
                     repeated.Location);
-        foreach (var second in documents.Where(document => document.Name is null).Skip(1))
+        foreach (var second in documents.Where(document => document.Name is null && document.MakesModel).Skip(1))
             problems.Error("only one document of a file may go without a 'name': it is the result", second.Location);
         if (problems.Errors == before)
             CheckCircles(documents, problems);

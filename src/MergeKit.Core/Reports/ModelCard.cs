@@ -13,7 +13,8 @@ public static partial class ModelCard
     /// <param name="plan">The plan that was carried out.</param>
     /// <param name="title">The model's name.</param>
     /// <param name="hashes">SHA-256 of input files by path, or null.</param>
-    public static string Write(MergePlan plan, string title, IReadOnlyDictionary<string, string>? hashes)
+    /// <param name="check">What the check of the result found, in Markdown; null where there was none.</param>
+    public static string Write(MergePlan plan, string title, IReadOnlyDictionary<string, string>? hashes, string? check = null)
     {
         var card = new StringBuilder();
         var licences = plan.Models.Select(model => (model, licence: Licence(model.Folder))).ToList();
@@ -30,6 +31,8 @@ public static partial class ModelCard
         card.AppendLine();
         WriteIdentity(card, plan, hashes);
         WriteLineage(card, plan);
+        if (check is not null)
+            card.AppendLine("## Check").AppendLine().AppendLine(check).AppendLine();
         card.AppendLine("## Recipe").AppendLine().AppendLine("```yaml").AppendLine(plan.Recipe.Yaml.TrimEnd()).AppendLine("```");
         return card.ToString();
     }

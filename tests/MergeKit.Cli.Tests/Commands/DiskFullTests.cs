@@ -22,7 +22,7 @@ public class DiskFullTests
         new PlanOptions { ShardBytes = 200_000 }); // no output folder: the plan does not look at the disk
 
     private static MergeResult Run(MergePlan plan, string output) => new MergeRunner(plan, new MergeProgress())
-        .Run(output, ResumeMode.WhenSame, () => new Dictionary<string, string> { ["README.md"] = new string('x', 3 * Page) }, TestContext.Current.CancellationToken);
+        .Run(output, ResumeMode.WhenSame, _ => new Dictionary<string, string> { ["README.md"] = new string('x', 3 * Page) }, TestContext.Current.CancellationToken);
 
     [Fact]
     public void At_every_step()

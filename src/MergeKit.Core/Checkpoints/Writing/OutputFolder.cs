@@ -73,6 +73,15 @@ public sealed class OutputFolder : IDisposable
         return true;
     });
 
+    /// <summary>Writes a single text file outside any output folder: whole or not at all.</summary>
+    /// <exception cref="EnvironmentException">It cannot be written.</exception>
+    public static void WriteFile(string path, string text) => Guard(path, () =>
+    {
+        File.WriteAllText(path + ".partial", text);
+        File.Move(path + ".partial", path, overwrite: true);
+        return true;
+    });
+
     /// <summary>Copies a file durably.</summary>
     public void CopyFile(string name, string source) => Guard(PathOf(name), () =>
     {

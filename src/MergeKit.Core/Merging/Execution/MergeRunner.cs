@@ -35,11 +35,11 @@ public sealed class MergeRunner(MergePlan plan, MergeProgress progress)
     /// <summary>Runs the plan.</summary>
     /// <param name="output">The folder to make.</param>
     /// <param name="resume">What to do with an interrupted run's work.</param>
-    /// <param name="companions">Text files written beside the weights, made once the weights' hashes are known: name to text.</param>
+    /// <param name="companions">Makes text files to write beside the weights, name to text; it is given the finished but unpublished folder.</param>
     /// <param name="cancellation">Stops cleanly; what is finished can be resumed.</param>
     /// <exception cref="InputException">The plan has errors, or the output folder is not usable.</exception>
     /// <exception cref="EnvironmentException">Disk full, no permission, read error.</exception>
-    public MergeResult Run(string output, ResumeMode resume, Func<IReadOnlyDictionary<string, string>> companions, CancellationToken cancellation)
+    public MergeResult Run(string output, ResumeMode resume, Func<string, IReadOnlyDictionary<string, string>> companions, CancellationToken cancellation)
     {
         if (!plan.IsExecutable)
             throw new InputException(plan.Problems);
@@ -48,7 +48,9 @@ public sealed class MergeRunner(MergePlan plan, MergeProgress progress)
         using var folder = OutputFolder.Prepare(output);
         var files = WriteWeights(folder, InputIdentity.Take(plan), resume, cancellation);
         RequireUnchanged();
-        WriteCompanions(folder, companions());
+        WriteSettings(folder);
+        foreach (var (name, text) in companions(folder.Partial))
+            folder.WriteText(name, text);
         var manifest = OutputManifest.Write(folder, files);
         Journal.Remove(folder);
         folder.Publish();
@@ -111,7 +113,7 @@ public sealed class MergeRunner(MergePlan plan, MergeProgress progress)
         });
     }
 
-    private void WriteCompanions(OutputFolder folder, IReadOnlyDictionary<string, string> companions)
+    private void WriteSettings(OutputFolder folder)
     {
         if (plan.Layout!.IndexJson is { } index)
             folder.WriteText(ShardLayout.IndexFileName, index);
@@ -119,8 +121,6 @@ public sealed class MergeRunner(MergePlan plan, MergeProgress progress)
             folder.WriteText("config.json", config);
         foreach (var (name, source) in plan.Copies)
             folder.CopyFile(name, source);
-        foreach (var (name, text) in companions)
-            folder.WriteText(name, text);
     }
 
     private void RequireUnchanged()

@@ -34,7 +34,7 @@ public class ChangingInputTests
         using var scratch = Scratch(200_000);
         using var plan = InProcessMerge.Plan(InProcessMerge.Linear(scratch.Join("a"), scratch.Join("b")));
         var progress = new MergeProgress();
-        var merge = Task.Run(() => new MergeRunner(plan, progress).Run(scratch.Join("out"), ResumeMode.Never, () => new Dictionary<string, string>(), TestContext.Current.CancellationToken), TestContext.Current.CancellationToken);
+        var merge = Task.Run(() => new MergeRunner(plan, progress).Run(scratch.Join("out"), ResumeMode.Never, _ => new Dictionary<string, string>(), TestContext.Current.CancellationToken), TestContext.Current.CancellationToken);
         SpinWait.SpinUntil(() => progress.Bytes > 0 || merge.IsCompleted);
         using (var file = new FileStream(scratch.Join("b", "model.safetensors"), FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
         {

@@ -47,7 +47,7 @@ public class HygieneTests
         using var plan = InProcessMerge.Plan(InProcessMerge.Linear(scratch.Join("a"), scratch.Join("b")), new PlanOptions { Threads = 2, ChunkElements = 1 << 22, ShardBytes = 60_000 });
         using var stop = new CancellationTokenSource();
         var runner = new MergeRunner(plan, new MergeProgress());
-        Dictionary<string, string> Companions() => end == End.Failed ? throw new EnvironmentException("as if the disk were full") : [];
+        Dictionary<string, string> Companions(string _) => end == End.Failed ? throw new EnvironmentException("as if the disk were full") : [];
         if (end == End.Stopped)
             stop.Cancel();
         var error = Record.Exception(() => runner.Run(scratch.Join("out"), ResumeMode.Never, Companions, stop.Token));

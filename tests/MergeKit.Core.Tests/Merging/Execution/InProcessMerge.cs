@@ -21,7 +21,7 @@ internal static class InProcessMerge
     }
 
     public static MergeResult Run(MergePlan plan, string output, ResumeMode resume = ResumeMode.WhenSame, CancellationToken cancellation = default) =>
-        new MergeRunner(plan, new MergeProgress()).Run(output, resume, () => new Dictionary<string, string>(), cancellation);
+        new MergeRunner(plan, new MergeProgress()).Run(output, resume, _ => new Dictionary<string, string>(), cancellation);
 
     /// <summary>A linear merge of two models.</summary>
     public static string Linear(string first, string second) => $$$"""

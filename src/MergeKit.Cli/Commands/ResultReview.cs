@@ -1,0 +1,101 @@
+using MergeKit.Cli.Display;
+using MergeKit.Core.Architectures;
+using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Evaluation;
+using MergeKit.Core.Evaluation.Data;
+using MergeKit.Core.Merging.Planning;
+using MergeKit.Core.Recipes;
+using MergeKit.Core.Reports;
+using MergeKit.Inference.Checking;
+
+namespace MergeKit.Cli.Commands;
+
+/// <summary>Runs a finished but unpublished result beside its parents: the check, and the recipe's evaluation documents.</summary>
+internal sealed class ResultReview(MergePlan plan, string folder, string name, RunDisplay display, CancellationToken cancellation)
+{
+    private readonly List<EvaluationResult> _evaluations = [];
+
+    /// <summary>What the check found; null where there was none.</summary>
+    public CheckReport? Checked { get; private set; }
+
+    /// <summary>The tables to show: the evaluation documents' if there are any, else the check's.</summary>
+    public IReadOnlyList<EvaluationResult> Results => _evaluations.Count > 0 ? _evaluations : Checked?.Result is { } result ? [result] : [];
+
+    /// <summary>The model card's section; null where nothing was run.</summary>
+    public string? CardSection => Checked is null && _evaluations.Count == 0 ? null : string.Join("\n\n", Verdict().Concat(Results.Select(MarkdownReport.Table)));
+
+    /// <summary>Runs the result on a short text. What cannot be run here (an unknown architecture, no tokenizer) is a remark, not a failure.</summary>
+    public void Check(CheckOptions options)
+    {
+        display.Say("checking the result against its parents");
+        Checked = Unrunnable() is { } why ? new CheckReport(true, [Problem.Warning($"not checked: {why}, so nobody has seen this merge work")], null)
+            : MergeCheck.Run(folder, name, Parents(), options, cancellation);
+        display.ShowProblems(Checked.Problems.Select(problem => problem.Severity == Severity.Error ? problem with { Severity = Severity.Warning } : problem));
+    }
+
+    /// <summary>Carries an evaluation document out: the result beside the models it names, or its parents.</summary>
+    public void Evaluate(EvaluationRecipe recipe)
+    {
+        if (Unrunnable() is { } why)
+            throw new InputException([Problem.Error($"the result cannot be evaluated: {why}", recipe.Location)]);
+        display.Say("evaluating");
+        var data = recipe.Data.Select(one => (one, set: DataSetReader.Read(InputPath.Resolve(one.Path, recipe.File, plan.Options), one.Name))).ToList();
+        var others = recipe.Models.Count == 0 ? Parents() : [.. recipe.Models.Select(model => (Unique(model.Path), InputPath.Resolve(model.Path, recipe.File, plan.Options)))];
+        var opened = new List<ModelFolder>();
+        try
+        {
+            opened.Add(ModelFolder.Open(folder, name, plan.Options.Threads));
+            foreach (var (other, path) in others)
+                opened.Add(ModelFolder.Open(path, other, plan.Options.Threads));
+            var options = new EvaluationOptions { Limit = null, Baseline = others.Any(other => other.Name == TemplateName) ? TemplateName : null };
+            if (recipe.MaxNewTokens is { } tokens)
+                options = options with { MaxNewTokens = tokens };
+            _evaluations.AddRange(data.GroupBy(pair => pair.one.Limit).Select(group => Evaluator.Run(
+                [.. opened.Select(model => model.ForEvaluation())], [.. group.Select(pair => pair.set)], options with { Limit = group.Key }, cancellation)));
+        }
+        finally
+        {
+            opened.ForEach(model => model.Dispose());
+        }
+    }
+
+    /// <summary>report.json and report.html, one pair per table.</summary>
+    public void AddFiles(Dictionary<string, string> files)
+    {
+        if (Checked is null && _evaluations.Count == 0)
+            return;
+        var layers = Results.Count > 0 ? ChangeMap.Of(folder, plan, cancellation) : [];
+        var notes = Checked?.Problems.Select(problem => problem.ToString()).ToList() ?? [];
+        for (var i = 0; i < Math.Max(1, Results.Count); i++)
+        {
+            var report = new EvaluationReport(name, Results.ElementAtOrDefault(i), layers, notes);
+            var suffix = i == 0 ? "" : $"-{i + 1}";
+            files[$"report{suffix}.json"] = JsonReport.Write(report);
+            files[$"report{suffix}.html"] = HtmlReport.Write(report);
+        }
+    }
+
+    private string TemplateName => Unique(plan.Template!.ToString());
+
+    private IEnumerable<string> Verdict() => Checked switch
+    {
+        null => [],
+        { Problems.Count: 0 } => ["The result was run beside its parents; nothing was found wrong."],
+        var report => [string.Join('\n', report.Problems.Select(problem => $"- {problem}"))],
+    };
+
+    private string? Unrunnable() =>
+        plan.Models.FirstOrDefault(model => model.Config is null || ArchitectureCatalog.Find(model.Config) is not { IsEncoder: false }) is { } model
+            ? $"'{model.Config?.Architecture}' cannot be run here"
+            : File.Exists(Path.Combine(folder, "tokenizer.json")) ? null : "the result has no tokenizer.json, so it cannot be run on text";
+
+    private IReadOnlyList<(string Name, string Folder)> Parents() => [.. plan.Models.Select(model => (Unique(model.ToString()), model.Folder))];
+
+    /// <summary>A model's name in tables: the last part of its path if no other model shares it, else the path.</summary>
+    private string Unique(string model)
+    {
+        var last = Path.GetFileName(Path.TrimEndingDirectorySeparator(model));
+        var shared = last.Length == 0 || last == name || plan.Models.Count(other => Path.GetFileName(Path.TrimEndingDirectorySeparator(other.ToString())) == last) > 1;
+        return !shared ? last : model == name ? $"{model} (input)" : model;
+    }
+}
