@@ -38,10 +38,14 @@ internal static class Falcon
                 KvHeads = kvHeads,
                 Layout = !modern && multiQuery ? QkvLayout.Concatenated : QkvLayout.GroupedByKvHead,
                 Qkv = [new LinearSpec(prefix + "self_attention.query_key_value", TensorRole.AttentionQkv, (d.Heads + 2 * kvHeads) * d.HeadDim, d.Hidden, bias)],
-                AlibiSlopes = alibi ? [.. Alibi.Slopes(d.Heads).Select(slope => slope / MathF.Sqrt(d.HeadDim))] : null,
+                AlibiSlopes = alibi ? [.. Alibi.Slopes(d.Heads).Select(slope => slope * AlibiFactor(d.HeadDim))] : null,
             },
             MlpNorm = twoNorms ? d.LayerNorm(prefix + "ln_mlp") : parallel ? null : d.LayerNorm(prefix + "post_attention_layernorm"),
             Mlp = d.Plain(prefix + "mlp.dense_h_to_4h", prefix + "mlp.dense_4h_to_h", width, activation, bias),
         };
     }
+
+    /// <summary>The slopes are scaled like the scores, 1 / sqrt(d), and count twice: the reference's eager attention adds the bias
+    /// to the scores before scaling them and once more, scaled, with the mask.</summary>
+    private static float AlibiFactor(int headDim) => 2 / MathF.Sqrt(headDim);
 }

@@ -1,0 +1,152 @@
+using System.Runtime.CompilerServices;
+
+namespace MergeKit.Inference.Backends.Cpu.Kernels;
+
+/// <summary>
+/// Dot products of one, two or four rows of x with consecutive rows of weights. Rows are read one after the other, because one long run through memory is what
+/// processors foresee best. All three add in the same order: four sums per lane along the inputs, then the sums, then the lanes, then the inputs beyond the last vector.
+/// </summary>
+internal static unsafe class SkinnyKernels
+{
+    /// <summary><c>y[t yStride + r] = x[t] . w[r] + beta y[t yStride + r]</c> for one row of x, densely packed, and <paramref name="rows"/> rows of weights.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void OneToken<TLanes, TVector, TDecoder>(float* x, nint columns, byte* w, nint strideBytes, nint rows, float* y, nint yStride, float beta)
+        where TLanes : struct, ILanes<TVector>
+        where TVector : struct
+        where TDecoder : struct, IWeightDecoder
+    {
+        for (; rows > 0; rows--, w += strideBytes, y++)
+        {
+            TVector a0 = TLanes.Create(0), b0 = TLanes.Create(0), c0 = TLanes.Create(0), d0 = TLanes.Create(0);
+            nint i = 0;
+            for (; i + (4 * TLanes.Count) <= columns; i += 4 * TLanes.Count)
+            {
+                var w0 = TDecoder.Load<TLanes, TVector>(w + (i * TDecoder.Size));
+                a0 = TLanes.MultiplyAdd(w0, TLanes.Load(x + i), a0);
+                var w1 = TDecoder.Load<TLanes, TVector>(w + ((i + TLanes.Count) * TDecoder.Size));
+                b0 = TLanes.MultiplyAdd(w1, TLanes.Load(x + i + TLanes.Count), b0);
+                var w2 = TDecoder.Load<TLanes, TVector>(w + ((i + (2 * TLanes.Count)) * TDecoder.Size));
+                c0 = TLanes.MultiplyAdd(w2, TLanes.Load(x + i + (2 * TLanes.Count)), c0);
+                var w3 = TDecoder.Load<TLanes, TVector>(w + ((i + (3 * TLanes.Count)) * TDecoder.Size));
+                d0 = TLanes.MultiplyAdd(w3, TLanes.Load(x + i + (3 * TLanes.Count)), d0);
+            }
+
+            for (; i + TLanes.Count <= columns; i += TLanes.Count)
+            {
+                var w0 = TDecoder.Load<TLanes, TVector>(w + (i * TDecoder.Size));
+                a0 = TLanes.MultiplyAdd(w0, TLanes.Load(x + i), a0);
+            }
+
+            Finish<TLanes, TVector, TDecoder>(x, i, columns, w, a0, b0, c0, d0, y, beta);
+        }
+    }
+
+    /// <summary><c>y[t yStride + r] = x[t] . w[r] + beta y[t yStride + r]</c> for two rows of x, densely packed, and <paramref name="rows"/> rows of weights.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void TwoTokens<TLanes, TVector, TDecoder>(float* x, nint columns, byte* w, nint strideBytes, nint rows, float* y, nint yStride, float beta)
+        where TLanes : struct, ILanes<TVector>
+        where TVector : struct
+        where TDecoder : struct, IWeightDecoder
+    {
+        float* x0 = x, x1 = x0 + columns;
+        for (; rows > 0; rows--, w += strideBytes, y++)
+        {
+            TVector a0 = TLanes.Create(0), b0 = TLanes.Create(0), c0 = TLanes.Create(0), d0 = TLanes.Create(0);
+            TVector a1 = TLanes.Create(0), b1 = TLanes.Create(0), c1 = TLanes.Create(0), d1 = TLanes.Create(0);
+            nint i = 0;
+            for (; i + (4 * TLanes.Count) <= columns; i += 4 * TLanes.Count)
+            {
+                var w0 = TDecoder.Load<TLanes, TVector>(w + (i * TDecoder.Size));
+                a0 = TLanes.MultiplyAdd(w0, TLanes.Load(x0 + i), a0);
+                a1 = TLanes.MultiplyAdd(w0, TLanes.Load(x1 + i), a1);
+                var w1 = TDecoder.Load<TLanes, TVector>(w + ((i + TLanes.Count) * TDecoder.Size));
+                b0 = TLanes.MultiplyAdd(w1, TLanes.Load(x0 + i + TLanes.Count), b0);
+                b1 = TLanes.MultiplyAdd(w1, TLanes.Load(x1 + i + TLanes.Count), b1);
+                var w2 = TDecoder.Load<TLanes, TVector>(w + ((i + (2 * TLanes.Count)) * TDecoder.Size));
+                c0 = TLanes.MultiplyAdd(w2, TLanes.Load(x0 + i + (2 * TLanes.Count)), c0);
+                c1 = TLanes.MultiplyAdd(w2, TLanes.Load(x1 + i + (2 * TLanes.Count)), c1);
+                var w3 = TDecoder.Load<TLanes, TVector>(w + ((i + (3 * TLanes.Count)) * TDecoder.Size));
+                d0 = TLanes.MultiplyAdd(w3, TLanes.Load(x0 + i + (3 * TLanes.Count)), d0);
+                d1 = TLanes.MultiplyAdd(w3, TLanes.Load(x1 + i + (3 * TLanes.Count)), d1);
+            }
+
+            for (; i + TLanes.Count <= columns; i += TLanes.Count)
+            {
+                var w0 = TDecoder.Load<TLanes, TVector>(w + (i * TDecoder.Size));
+                a0 = TLanes.MultiplyAdd(w0, TLanes.Load(x0 + i), a0);
+                a1 = TLanes.MultiplyAdd(w0, TLanes.Load(x1 + i), a1);
+            }
+
+            Finish<TLanes, TVector, TDecoder>(x0, i, columns, w, a0, b0, c0, d0, y, beta);
+            Finish<TLanes, TVector, TDecoder>(x1, i, columns, w, a1, b1, c1, d1, y + yStride, beta);
+        }
+    }
+
+    /// <summary><c>y[t yStride + r] = x[t] . w[r] + beta y[t yStride + r]</c> for four rows of x, densely packed, and <paramref name="rows"/> rows of weights.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void FourTokens<TLanes, TVector, TDecoder>(float* x, nint columns, byte* w, nint strideBytes, nint rows, float* y, nint yStride, float beta)
+        where TLanes : struct, ILanes<TVector>
+        where TVector : struct
+        where TDecoder : struct, IWeightDecoder
+    {
+        float* x0 = x, x1 = x0 + columns, x2 = x1 + columns, x3 = x2 + columns;
+        for (; rows > 0; rows--, w += strideBytes, y++)
+        {
+            TVector a0 = TLanes.Create(0), b0 = TLanes.Create(0), c0 = TLanes.Create(0), d0 = TLanes.Create(0);
+            TVector a1 = TLanes.Create(0), b1 = TLanes.Create(0), c1 = TLanes.Create(0), d1 = TLanes.Create(0);
+            TVector a2 = TLanes.Create(0), b2 = TLanes.Create(0), c2 = TLanes.Create(0), d2 = TLanes.Create(0);
+            TVector a3 = TLanes.Create(0), b3 = TLanes.Create(0), c3 = TLanes.Create(0), d3 = TLanes.Create(0);
+            nint i = 0;
+            for (; i + (4 * TLanes.Count) <= columns; i += 4 * TLanes.Count)
+            {
+                var w0 = TDecoder.Load<TLanes, TVector>(w + (i * TDecoder.Size));
+                a0 = TLanes.MultiplyAdd(w0, TLanes.Load(x0 + i), a0);
+                a1 = TLanes.MultiplyAdd(w0, TLanes.Load(x1 + i), a1);
+                a2 = TLanes.MultiplyAdd(w0, TLanes.Load(x2 + i), a2);
+                a3 = TLanes.MultiplyAdd(w0, TLanes.Load(x3 + i), a3);
+                var w1 = TDecoder.Load<TLanes, TVector>(w + ((i + TLanes.Count) * TDecoder.Size));
+                b0 = TLanes.MultiplyAdd(w1, TLanes.Load(x0 + i + TLanes.Count), b0);
+                b1 = TLanes.MultiplyAdd(w1, TLanes.Load(x1 + i + TLanes.Count), b1);
+                b2 = TLanes.MultiplyAdd(w1, TLanes.Load(x2 + i + TLanes.Count), b2);
+                b3 = TLanes.MultiplyAdd(w1, TLanes.Load(x3 + i + TLanes.Count), b3);
+                var w2 = TDecoder.Load<TLanes, TVector>(w + ((i + (2 * TLanes.Count)) * TDecoder.Size));
+                c0 = TLanes.MultiplyAdd(w2, TLanes.Load(x0 + i + (2 * TLanes.Count)), c0);
+                c1 = TLanes.MultiplyAdd(w2, TLanes.Load(x1 + i + (2 * TLanes.Count)), c1);
+                c2 = TLanes.MultiplyAdd(w2, TLanes.Load(x2 + i + (2 * TLanes.Count)), c2);
+                c3 = TLanes.MultiplyAdd(w2, TLanes.Load(x3 + i + (2 * TLanes.Count)), c3);
+                var w3 = TDecoder.Load<TLanes, TVector>(w + ((i + (3 * TLanes.Count)) * TDecoder.Size));
+                d0 = TLanes.MultiplyAdd(w3, TLanes.Load(x0 + i + (3 * TLanes.Count)), d0);
+                d1 = TLanes.MultiplyAdd(w3, TLanes.Load(x1 + i + (3 * TLanes.Count)), d1);
+                d2 = TLanes.MultiplyAdd(w3, TLanes.Load(x2 + i + (3 * TLanes.Count)), d2);
+                d3 = TLanes.MultiplyAdd(w3, TLanes.Load(x3 + i + (3 * TLanes.Count)), d3);
+            }
+
+            for (; i + TLanes.Count <= columns; i += TLanes.Count)
+            {
+                var w0 = TDecoder.Load<TLanes, TVector>(w + (i * TDecoder.Size));
+                a0 = TLanes.MultiplyAdd(w0, TLanes.Load(x0 + i), a0);
+                a1 = TLanes.MultiplyAdd(w0, TLanes.Load(x1 + i), a1);
+                a2 = TLanes.MultiplyAdd(w0, TLanes.Load(x2 + i), a2);
+                a3 = TLanes.MultiplyAdd(w0, TLanes.Load(x3 + i), a3);
+            }
+
+            Finish<TLanes, TVector, TDecoder>(x0, i, columns, w, a0, b0, c0, d0, y, beta);
+            Finish<TLanes, TVector, TDecoder>(x1, i, columns, w, a1, b1, c1, d1, y + yStride, beta);
+            Finish<TLanes, TVector, TDecoder>(x2, i, columns, w, a2, b2, c2, d2, y + (2 * yStride), beta);
+            Finish<TLanes, TVector, TDecoder>(x3, i, columns, w, a3, b3, c3, d3, y + (3 * yStride), beta);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Finish<TLanes, TVector, TDecoder>(
+        float* x, nint start, nint columns, byte* w, TVector a, TVector b, TVector c, TVector d, float* y, float beta)
+        where TLanes : struct, ILanes<TVector>
+        where TVector : struct
+        where TDecoder : struct, IWeightDecoder
+    {
+        var sum = TLanes.Sum(TLanes.Add(TLanes.Add(a, b), TLanes.Add(c, d)));
+        for (var i = start; i < columns; i++)
+            sum = MathF.FusedMultiplyAdd(x[i], TDecoder.LoadOne(w + (i * TDecoder.Size)), sum);
+        *y = beta == 0 ? sum : MathF.FusedMultiplyAdd(beta, *y, sum);
+    }
+}

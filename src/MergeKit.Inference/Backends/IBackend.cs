@@ -1,0 +1,101 @@
+using MergeKit.Core.Architectures;
+using MergeKit.Inference.Runtime;
+
+namespace MergeKit.Inference.Backends;
+
+/// <summary>A matrix that a backend holds or refers to: row blocks of stored tensors, with a bias over all rows.</summary>
+public interface IMatrix
+{
+    /// <summary>Output features.</summary>
+    int Rows { get; }
+
+    /// <summary>Input features.</summary>
+    int Columns { get; }
+}
+
+/// <summary>Activations of a batch, [tokens, width] in float32, where the backend computes.</summary>
+public interface IBuffer : IDisposable
+{
+    /// <summary>Tokens held.</summary>
+    int Rows { get; }
+
+    /// <summary>Floats per token.</summary>
+    int Columns { get; }
+}
+
+/// <summary>The keys and values of one sequence in all layers.</summary>
+public interface IKvCache : IDisposable
+{
+    /// <summary>Positions held.</summary>
+    int Length { get; }
+
+    /// <summary>Forgets the positions from <paramref name="length"/> on.</summary>
+    void Truncate(int length);
+}
+
+/// <summary>The operations of a forward pass, at the grain that kernels fuse. One caller at a time.</summary>
+/// <remarks>Outputs are sized by the backend. Rows of activations follow <see cref="ForwardBatch.Ids"/>: sequences one after the other, without padding.</remarks>
+public interface IBackend : IDisposable
+{
+    /// <summary>Makes a matrix of row blocks; each block is a stored [out, in] (or, transposed, [in, out]) tensor.</summary>
+    IMatrix LoadMatrix(IReadOnlyList<WeightTensor> blocks, bool storedTransposed, float[]? bias);
+
+    /// <summary>Makes an empty buffer.</summary>
+    IBuffer CreateBuffer();
+
+    /// <summary>Makes an empty cache for one sequence.</summary>
+    IKvCache CreateCache();
+
+    /// <summary>Makes room in every cache of a batch for its new tokens, and counts them as held.</summary>
+    void Extend(ForwardBatch batch);
+
+    /// <summary>hidden = scale x token row + position row + type row, then the norm where there is one.</summary>
+    void Embed(EmbeddingWeights weights, ForwardBatch batch, IBuffer hidden);
+
+    /// <summary>residual += delta (where given); output = norm(residual). Output may be the residual itself.</summary>
+    void AddNorm(IBuffer residual, IBuffer? delta, NormWeights norm, IBuffer output);
+
+    /// <summary>residual += delta.</summary>
+    void Add(IBuffer residual, IBuffer delta);
+
+    /// <summary>output = x W^T + b, or output += that.</summary>
+    void Project(IMatrix matrix, IBuffer x, IBuffer output, bool accumulate);
+
+    /// <summary>x = f(x).</summary>
+    void Activate(Activation activation, IBuffer x);
+
+    /// <summary>Projects to queries, keys and values, norms and rotates queries and keys, and writes keys and values to the caches.</summary>
+    void ProjectQkv(AttentionWeights weights, int layer, IBuffer x, ForwardBatch batch, IBuffer queries);
+
+    /// <summary>Attention of every query over its sequence's keys, [tokens, heads x value width].</summary>
+    void Attend(AttentionWeights weights, int layer, IBuffer queries, ForwardBatch batch, IBuffer output);
+
+    /// <summary>The feed-forward block; adds to the output where <paramref name="accumulate"/> is set.</summary>
+    void Mlp(MlpWeights weights, IBuffer x, IBuffer output, bool accumulate);
+
+    /// <summary>The mixture of experts; computes routed experts only.</summary>
+    /// <param name="weights">Router and experts.</param>
+    /// <param name="x">Input.</param>
+    /// <param name="output">Output.</param>
+    /// <param name="accumulate">Whether to add to the output.</param>
+    /// <param name="choice">Receives the chosen experts and their weights where given.</param>
+    void Moe(MoeWeights weights, IBuffer x, IBuffer output, bool accumulate, RouterChoice? choice);
+
+    /// <summary>Logits of one row.</summary>
+    void Logits(HeadWeights weights, IBuffer hidden, int row, Span<float> logits);
+
+    /// <summary>ln p of one target per row, over chunks of the vocabulary; never holds rows x vocabulary logits.</summary>
+    /// <param name="weights">The output matrix.</param>
+    /// <param name="hidden">Hidden states after the final norm.</param>
+    /// <param name="rows">Rows to score.</param>
+    /// <param name="targets">One id per row.</param>
+    /// <param name="logProbs">Receives ln p(target).</param>
+    /// <param name="isArgMax">Receives whether the target had the largest logit; the lowest id wins ties.</param>
+    void Score(HeadWeights weights, IBuffer hidden, ReadOnlySpan<int> rows, ReadOnlySpan<int> targets, Span<float> logProbs, Span<bool> isArgMax);
+
+    /// <summary>Copies one row to another buffer, which then has that row only.</summary>
+    void CopyRow(IBuffer source, int row, IBuffer destination);
+
+    /// <summary>Copies one row to the host.</summary>
+    void Read(IBuffer source, int row, Span<float> values);
+}

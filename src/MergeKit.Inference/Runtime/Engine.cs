@@ -1,0 +1,88 @@
+using MergeKit.Core.Architectures;
+using MergeKit.Core.Checkpoints;
+using MergeKit.Core.Diagnostics;
+using MergeKit.Inference.Backends;
+using MergeKit.Inference.Backends.Cpu;
+
+namespace MergeKit.Inference.Runtime;
+
+/// <summary>A network with its weights on a backend. Passes are serialised by <see cref="Gate"/>.</summary>
+internal sealed class Engine : IDisposable
+{
+    private readonly IWeightSource _source;
+    private bool _disposed;
+
+    private Engine(Architecture architecture, NetworkSpec network, IWeightSource source, IBackend backend, NetworkWeights weights, List<Problem> warnings)
+    {
+        (Architecture, Network, _source, Backend, Weights, Warnings) = (architecture, network, source, backend, weights, warnings);
+        Transformer = new Transformer(backend, weights);
+    }
+
+    public Architecture Architecture { get; }
+
+    public NetworkSpec Network { get; }
+
+    public IBackend Backend { get; }
+
+    public NetworkWeights Weights { get; }
+
+    public Transformer Transformer { get; }
+
+    public IReadOnlyList<Problem> Warnings { get; }
+
+    /// <summary>Held during a pass and while its result is read.</summary>
+    public Lock Gate { get; } = new();
+
+    /// <summary>Binds a source's tensors; the engine owns the source from here on, also where this fails.</summary>
+    public static Engine Create(ModelConfig config, IWeightSource source, bool encoder, int? threads)
+    {
+        CpuBackend? backend = null;
+        try
+        {
+            var architecture = ArchitectureCatalog.Get(config);
+            if (architecture.IsEncoder != encoder)
+                throw new InputException(encoder
+                    ? $"{config.File}: {architecture.Name} is a causal language model; an encoder is wanted"
+                    : $"{config.File}: {architecture.Name} is a bidirectional encoder: it gives no distribution over the next token");
+            var network = architecture.Network(config);
+            backend = new CpuBackend(network, threads);
+            var warnings = new List<Problem>();
+            var weights = WeightLoader.Load(architecture, config, network, source, backend, warnings);
+            return new Engine(architecture, network, source, backend, weights, warnings);
+        }
+        catch
+        {
+            backend?.Dispose();
+            source.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Fails where an id has no embedding.</summary>
+    public void CheckIds(string name, ReadOnlySpan<int> ids)
+    {
+        foreach (var id in ids)
+            if (id < 0 || id >= Network.VocabularySize)
+                throw new InputException($"{name}: token id {id} is outside the vocabulary of {Network.VocabularySize}");
+    }
+
+    /// <summary>Fails where a sequence would become longer than the network allows.</summary>
+    public void CheckLength(string name, long length)
+    {
+        if (length > Network.MaxLength)
+            throw new InputException($"{name}: a sequence of {length} tokens is longer than the model's context of {Network.MaxLength}");
+    }
+
+    public void Dispose()
+    {
+        lock (Gate)
+        {
+            if (_disposed)
+                return;
+            _disposed = true;
+            Transformer.Dispose();
+            Backend.Dispose();
+            _source.Dispose();
+        }
+    }
+}

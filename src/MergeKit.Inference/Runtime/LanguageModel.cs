@@ -1,0 +1,62 @@
+using MergeKit.Core.Architectures;
+using MergeKit.Core.Checkpoints;
+using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Models;
+
+namespace MergeKit.Inference.Runtime;
+
+/// <summary>A causal language model run by this engine. Thread-safe; passes of one model run one after the other.</summary>
+public sealed class LanguageModel : ILanguageModel
+{
+    private readonly Engine _engine;
+
+    private LanguageModel(string name, Engine engine) => (Name, _engine) = (name, engine);
+
+    /// <inheritdoc/>
+    public string Name { get; }
+
+    /// <inheritdoc/>
+    public int VocabularySize => _engine.Network.VocabularySize;
+
+    /// <inheritdoc/>
+    public int MaxLength => _engine.Network.MaxLength;
+
+    /// <summary>The network's declaration.</summary>
+    public NetworkSpec Network => _engine.Network;
+
+    /// <summary>What was odd but usable when the weights were bound.</summary>
+    public IReadOnlyList<Problem> Warnings => _engine.Warnings;
+
+    /// <summary>Opens a model folder. Weights stay where they are, memory-mapped.</summary>
+    /// <param name="folder">A folder with config.json and safetensors files.</param>
+    /// <param name="threads">Workers; null for one per processor.</param>
+    /// <exception cref="InputException">The architecture or a configuration key is not understood, or tensors do not fit the configuration.</exception>
+    public static LanguageModel Open(string folder, int? threads = null)
+    {
+        var config = ModelConfig.Read(folder);
+        ArchitectureCatalog.Get(config);
+        return FromSource(System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(folder)), config, new CheckpointWeightSource(Checkpoint.Open(folder)), threads);
+    }
+
+    /// <summary>Makes a model of a configuration and any source of tensors.</summary>
+    /// <param name="name">What to call it.</param>
+    /// <param name="config">The configuration.</param>
+    /// <param name="source">The tensors; disposed of together with the model, also where this fails.</param>
+    /// <param name="threads">Workers; null for one per processor.</param>
+    public static LanguageModel FromSource(string name, ModelConfig config, IWeightSource source, int? threads = null) =>
+        new(name, Engine.Create(config, source, encoder: false, threads));
+
+    /// <inheritdoc/>
+    public ISession Open() => new Session(Name, _engine);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<TokenScores> Score(IReadOnlyList<ScoreRequest> requests) => new BatchScorer(Name, _engine).Score(requests);
+
+    /// <summary>Runs whole sequences in one ragged batch and keeps what <paramref name="options"/> ask for at every position.</summary>
+    /// <exception cref="InputException">A sequence is empty, too long, or has ids outside the vocabulary.</exception>
+    public IReadOnlyList<ForwardTrace> Trace(IReadOnlyList<ReadOnlyMemory<int>> sequences, TraceOptions options) =>
+        Tracer.Run(Name, _engine, sequences, options);
+
+    /// <inheritdoc/>
+    public void Dispose() => _engine.Dispose();
+}

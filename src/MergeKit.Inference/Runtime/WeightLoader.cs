@@ -1,0 +1,126 @@
+using MergeKit.Core.Architectures;
+using MergeKit.Core.Checkpoints;
+using MergeKit.Core.Diagnostics;
+using MergeKit.Inference.Backends;
+
+namespace MergeKit.Inference.Runtime;
+
+/// <summary>Binds stored tensors to a network's declaration; checks every shape, copies only vectors.</summary>
+internal sealed class WeightLoader
+{
+    private readonly IBackend _backend;
+    private readonly NetworkSpec _network;
+    private readonly TensorLookup _lookup;
+
+    private WeightLoader(IBackend backend, NetworkSpec network, TensorLookup lookup) => (_backend, _network, _lookup) = (backend, network, lookup);
+
+    /// <summary>Binds all weights.</summary>
+    /// <param name="architecture">The architecture.</param>
+    /// <param name="config">The configuration.</param>
+    /// <param name="network">The network it describes.</param>
+    /// <param name="source">The tensors.</param>
+    /// <param name="backend">Where they will be used.</param>
+    /// <param name="warnings">Receives what was odd but usable.</param>
+    /// <exception cref="InputException">Tensors are missing or have the wrong shape or type; lists all.</exception>
+    public static NetworkWeights Load(
+        Architecture architecture, ModelConfig config, NetworkSpec network, IWeightSource source, IBackend backend, List<Problem> warnings)
+    {
+        var lookup = new TensorLookup(source, architecture.Weights(config));
+        var weights = new WeightLoader(backend, network, lookup).Network();
+        if (lookup.Problems.Count > 0)
+            throw new InputException(lookup.Problems);
+        foreach (var name in lookup.Unused.Where(name => !architecture.IsIgnored(name)))
+            warnings.Add(Problem.Warning($"{source.Name}: tensor '{name}' has no place in {architecture.Name} as configured and is not used"));
+        return weights;
+    }
+
+    private NetworkWeights Network()
+    {
+        var embedding = Embedding(_network.Embedding);
+        var layers = _network.Layers.Select(Layer).ToList();
+        var finalNorm = Norm(_network.FinalNorm);
+        return new NetworkWeights(_network, embedding, layers, finalNorm, Head(_network.Head));
+    }
+
+    private EmbeddingWeights Embedding(EmbeddingSpec spec) => new(
+        spec, Tensor(spec.Tokens), spec.Positions is { } positions ? Tensor(positions) : null,
+        spec.TokenTypes is { } types ? Tensor(types) : null, Norm(spec.Norm));
+
+    private LayerWeights Layer(LayerSpec spec) => new(
+        spec, Attention(spec.Attention), spec.Mlp is { } mlp ? Mlp(mlp) : null, spec.Moe is { } moe ? Moe(moe) : null, Norm(spec.AttentionNorm),
+        Norm(spec.AttentionPostNorm), Norm(spec.AttentionResidualNorm), Norm(spec.MlpNorm), Norm(spec.MlpPostNorm), Norm(spec.MlpResidualNorm));
+
+    private AttentionWeights Attention(AttentionSpec spec) => new(
+        spec, spec.Qkv.Count > 0 ? Matrix([.. spec.Qkv]) : null, spec.Latent is { } latent ? Latent(latent) : null, Matrix(spec.Output),
+        Norm(spec.QueryNorm), Norm(spec.KeyNorm), spec.Sinks is { } sinks ? _lookup.Read(sinks.Name, sinks.Shape) : null);
+
+    private LatentWeights Latent(LatentSpec spec) => new(
+        spec.QueryDown is { } down ? Matrix(down) : null, Norm(spec.QueryNorm), Matrix(spec.QueryUp), Matrix(spec.KeyValueDown),
+        Norm(spec.KeyValueNorm)!, Matrix(spec.KeyValueUp));
+
+    private MlpWeights Mlp(MlpSpec spec)
+    {
+        var gate = spec.GateUp is not null || spec.Gate is not null ? GateKind.Halves : GateKind.None;
+        var input = spec.GateUp is { } fused ? Matrix(fused) : spec.Gate is { } separate ? Matrix(separate, spec.Up!) : Matrix(spec.Up!);
+        return new MlpWeights(spec.Activation, gate, null, input, Matrix(spec.Down), spec.Intermediate);
+    }
+
+    private MoeWeights Moe(MoeSpec spec)
+    {
+        var packed = spec.Experts.Count == 0 || (!_lookup.Has(spec.Experts[0].Down.Name + ".weight") && _lookup.Has(spec.Packed.Down.Name));
+        return new MoeWeights(
+            spec.Routing, Matrix(spec.Router), spec.Correction is { } correction ? _lookup.Read(correction.Name, correction.Shape) : null,
+            packed ? Packed(spec) : [.. spec.Experts.Select(Mlp)], spec.Shared is { } shared ? Mlp(shared) : null,
+            spec.SharedGate is { } gate ? Matrix(gate) : null);
+    }
+
+    private List<MlpWeights> Packed(MoeSpec spec)
+    {
+        var packed = spec.Packed;
+        var (gateUp, down) = (Tensor(packed.GateUp), Tensor(packed.Down));
+        float[]? gateUpBias = packed.Biases is { } biases ? _lookup.Read(biases.GateUp.Name, biases.GateUp.Shape) : null;
+        float[]? downBias = packed.Biases is { } both ? _lookup.Read(both.Down.Name, both.Down.Shape) : null;
+        return [.. Enumerable.Range(0, spec.Routing.Experts).Select(expert => new MlpWeights(
+            spec.Activation, packed.Interleaved ? GateKind.Interleaved : GateKind.Halves, spec.ClampedSwigluLimit,
+            _backend.LoadMatrix([gateUp.At(expert)], packed.StoredTransposed, Part(gateUpBias, expert, 2 * spec.Intermediate)),
+            _backend.LoadMatrix([down.At(expert)], packed.StoredTransposed, Part(downBias, expert, _network.HiddenSize)), spec.Intermediate))];
+    }
+
+    private static float[]? Part(float[]? values, int index, int size) => values?.AsSpan(index * size, size).ToArray();
+
+    private HeadWeights Head(HeadSpec spec)
+    {
+        var name = spec.Output.Name + ".weight";
+        if (spec.BiasCopy is { } copy)
+            _lookup.Accept(copy);
+        var transform = spec.Transform is { } dense ? Matrix(dense) : null;
+        if (!spec.Tied || spec.TiedTo is null)
+            return new HeadWeights(spec, Matrix(spec.Output), transform, Norm(spec.TransformNorm));
+        _lookup.Accept(name);
+        var bias = spec.Output.HasBias ? _lookup.Read(spec.Output.BiasName, spec.Output.Out) : null;
+        var output = _backend.LoadMatrix([Tensor(_network.Embedding.Tokens)], spec.Output.StoredTransposed, bias);
+        return new HeadWeights(spec, output, transform, Norm(spec.TransformNorm));
+    }
+
+    private WeightTensor Tensor(TensorSpec spec) => _lookup.Find(spec.Name, spec.Shape);
+
+    private IMatrix Matrix(params IReadOnlyList<LinearSpec> blocks)
+    {
+        var tensors = blocks.Select(block => _lookup.Find(block.Name + ".weight", block.StoredShape)).ToList();
+        var bias = blocks.Any(block => block.HasBias)
+            ? blocks.SelectMany(block => block.HasBias ? _lookup.Read(block.BiasName, block.Out) : new float[block.Out]).ToArray()
+            : null;
+        return _backend.LoadMatrix(tensors, blocks[0].StoredTransposed, bias);
+    }
+
+    private NormWeights? Norm(NormSpec? spec)
+    {
+        if (spec is null)
+            return null;
+        var names = spec.Parts ?? [spec.Name];
+        IReadOnlyList<long> shape = spec.StoredShape ?? [spec.Size / names.Count];
+        var weight = names.SelectMany(name => _lookup.Read(name + ".weight", shape)).Select(value => value + spec.WeightOffset).ToArray();
+        var bias = spec.HasBias ? names.SelectMany(name => _lookup.Read(name + ".bias", shape)).ToArray() : [];
+        return new NormWeights(spec, weight, bias);
+    }
+}
