@@ -42,6 +42,7 @@ public sealed class CudaMemory : IDisposable
     public DeviceBuffer Allocate(long bytes, string purpose)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(bytes);
+        _context.MakeCurrent();
         var code = DriverApi.cuMemAlloc(out var pointer, (nuint)Math.Max(1, bytes));
         if (code == CudaException.OutOfMemory)
         {
@@ -80,11 +81,13 @@ public sealed class CudaMemory : IDisposable
             buffer.Dispose();
     }
 
-    internal void Forget(DeviceBuffer buffer)
+    internal bool Free(DeviceBuffer buffer)
     {
         lock (_gate)
             if (_live.Remove(buffer))
                 LiveBytes -= buffer.Bytes;
+        _context.MakeCurrent();
+        return DriverApi.cuMemFree(buffer.Pointer) == 0;
     }
 }
 
@@ -112,11 +115,7 @@ public sealed class DeviceBuffer : SafeHandle
     public override bool IsInvalid => handle == 0;
 
     /// <inheritdoc/>
-    protected override bool ReleaseHandle()
-    {
-        _owner.Forget(this);
-        return DriverApi.cuMemFree(handle) == 0;
-    }
+    protected override bool ReleaseHandle() => _owner.Free(this);
 }
 
 /// <summary>Host memory that copies can run from without staging.</summary>
