@@ -4,6 +4,7 @@ return args.FirstOrDefault() switch
 {
     "merge" => MergeBenchmark.Run(args[1..]),
     "kernels" => EngineKernelBenchmark.Run(args[1..]),
+    "gpu" => GpuKernelBenchmark.Run(args[1..]),
     _ => Usage(),
 };
 
@@ -11,5 +12,6 @@ static int Usage()
 {
     Console.Error.WriteLine("usage: MergeKit.Benchmarks merge");
     Console.Error.WriteLine("       MergeKit.Benchmarks kernels [pool] [gemm] [decode] [attention] [model] [threads=N]");
+    Console.Error.WriteLine("       MergeKit.Benchmarks gpu");
     return 2;
 }

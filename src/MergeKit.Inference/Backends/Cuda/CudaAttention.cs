@@ -8,6 +8,7 @@ internal sealed class CudaAttention(CudaContext cuda, NetworkSpec network, CudaT
 {
     private readonly CudaRotary _rotary = new(cuda);
     private readonly CudaBuffer _keys = new(cuda), _values = new(cuda);
+    private DeviceBuffer? _counter;
     private readonly Dictionary<AttentionSpec, float[]> _slopes = new(ReferenceEqualityComparer.Instance);
 
     /// <summary>From a fused projection to queries, ragged keys and values, and the cache.</summary>
@@ -50,7 +51,13 @@ internal sealed class CudaAttention(CudaContext cuda, NetworkSpec network, CudaT
             queries.Pointer, batch.IsFresh ? _keys.Pointer : pool.Keys(layer), batch.IsFresh ? _values.Pointer : pool.Values(layer),
             output.Resize(tokens, spec.Heads * spec.ValueDim, type), 0, batch.Sequences, batch.Places, batch.Tiles, batch.IsFresh ? 0 : batch.Table,
             batch.TableStride, vectors.Vector(Slopes(spec)), vectors.Vector(weights.Sinks));
-        if (AttentionMma.Supports(form))
+        if (batch.IsFresh && batch.Longest > 1 && AttentionHopper.Supports(cuda.Device, form))
+        {
+            var shape = AttentionHopper.Choose(form.HeadDim, form.Causal, batch.Longest);
+            var (tiles, count) = batch.PromptTiles(form, shape.Rows);
+            AttentionHopper.Launch(cuda, form, shape, tokens, tokens, count, Counter(), operands with { Tiles = tiles });
+        }
+        else if (AttentionMma.Supports(form))
             AttentionMma.Launch(cuda, form, batch.TileCount, operands);
         else
             AttentionPlain.Launch(cuda, form, tokens, operands);
@@ -61,6 +68,18 @@ internal sealed class CudaAttention(CudaContext cuda, NetworkSpec network, CudaT
         _rotary.Dispose();
         _keys.Dispose();
         _values.Dispose();
+        _counter?.Dispose();
+    }
+
+    private nint Counter()
+    {
+        if (_counter is null)
+        {
+            _counter = cuda.Memory.Allocate(8, "a counter of tiles");
+            cuda.Stream.Fill(_counter.Pointer, 0, 8);
+        }
+
+        return _counter.Pointer;
     }
 
     private float[]? Slopes(AttentionSpec spec)

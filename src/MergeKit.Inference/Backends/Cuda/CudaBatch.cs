@@ -6,6 +6,8 @@ namespace MergeKit.Inference.Backends.Cuda;
 internal sealed class CudaBatch(CudaContext cuda) : IDisposable
 {
     private readonly CudaBuffer _ids = new(cuda), _positionRows = new(cuda), _types = new(cuda), _positions = new(cuda);
+    private readonly Dictionary<(AttentionForm Form, int Rows), (CudaBuffer Buffer, int Count)> _lists = [];
+    private DeviceSequence[] _spans = [];
     private readonly CudaBuffer _places = new(cuda), _table = new(cuda), _sequences = new(cuda), _tiles = new(cuda);
 
     /// <summary>The batch that is on the device.</summary>
@@ -32,6 +34,9 @@ internal sealed class CudaBatch(CudaContext cuda) : IDisposable
 
     public int TileCount { get; private set; }
 
+    /// <summary>Keys of the longest sequence.</summary>
+    public int Longest { get; private set; }
+
     /// <summary>Whether no sequence has anything in its cache from before.</summary>
     public bool IsFresh { get; private set; }
 
@@ -46,6 +51,10 @@ internal sealed class CudaBatch(CudaContext cuda) : IDisposable
             _types.Fill<int>(types);
         var sequences = Array.ConvertAll(batch.Sequences, span => new DeviceSequence(span.Start, span.Count, span.Start, span.Past + span.Count));
         _sequences.Fill<DeviceSequence>(sequences);
+        _spans = sequences;
+        Longest = sequences.Max(sequence => sequence.Keys);
+        foreach (var key in _lists.Keys.ToArray())
+            _lists[key] = (_lists[key].Buffer, -1);
         IsFresh = batch.Sequences.All(span => span.Past == 0);
         SetPlaces(batch);
         var tiles = AttentionMma.Tiles(sequences);
@@ -53,8 +62,26 @@ internal sealed class CudaBatch(CudaContext cuda) : IDisposable
         _tiles.Fill<Int2>(tiles);
     }
 
+    /// <summary>The tiles of the attention of prompts, made once for all layers of a form.</summary>
+    public (nint Tiles, int Count) PromptTiles(in AttentionForm form, int rows)
+    {
+        var key = (form, rows);
+        if (!_lists.TryGetValue(key, out var list))
+            list = (new CudaBuffer(cuda), -1);
+        if (list.Count < 0)
+        {
+            var tiles = AttentionHopper.Tiles(_spans, form, rows);
+            list.Buffer.Fill<AttentionTile>(tiles);
+            _lists[key] = list = (list.Buffer, tiles.Length);
+        }
+
+        return (list.Buffer.Pointer, list.Count);
+    }
+
     public void Dispose()
     {
+        foreach (var list in _lists.Values)
+            list.Buffer.Dispose();
         foreach (var buffer in new[] { _ids, _positionRows, _types, _positions, _places, _table, _sequences, _tiles })
             buffer.Dispose();
     }

@@ -7,6 +7,6 @@ internal static class KernelCatalog
     public static IEnumerable<KernelSpec> All() =>
     [
         .. Norm.Variants(), .. Embedding.Variants(), .. Elementwise.Variants(), .. LoadWeights.Variants(), .. QkvPrepare.Variants(), .. ScoreHead.Variants(),
-        .. AttentionPlain.Variants(), .. AttentionMma.Variants(),
+        .. AttentionPlain.Variants(), .. AttentionMma.Variants(), .. AttentionHopper.Variants(),
     ];
 }

@@ -35,6 +35,7 @@ internal sealed class AttentionProblem : IDisposable
             Table = Keep(gpu.Send(table)),
             TableStride = stride,
         };
+        Spans = sequences;
         Expected = Reference(queries, keys, values, slopes, sinks, sequences);
     }
 
@@ -43,6 +44,10 @@ internal sealed class AttentionProblem : IDisposable
     public int Tokens { get; }
 
     public int TileCount { get; }
+
+    public DeviceSequence[] Spans { get; }
+
+    public int KeyRows => _lengths.Sum(length => length.Keys);
 
     public float[] Expected { get; }
 
@@ -124,6 +129,8 @@ internal sealed class AttentionProblem : IDisposable
         }
 
         var max = Math.Max(scores.Max(), Form.Sinks ? sink : double.NegativeInfinity);
+        if (double.IsNegativeInfinity(max))
+            return;
         var sum = scores.Sum(score => Math.Exp(score - max)) + (Form.Sinks ? Math.Exp(sink - max) : 0);
         for (var d = 0; d < Form.ValueDim; d++)
         {

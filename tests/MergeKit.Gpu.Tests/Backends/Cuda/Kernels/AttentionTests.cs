@@ -44,6 +44,32 @@ public class AttentionTests
         }
     }
 
+    [Theory]
+    [InlineData(64, true)]
+    [InlineData(64, false)]
+    [InlineData(128, true)]
+    [InlineData(128, false)]
+    public void Hopper_equals_plain_loops_with_every_tile(int headDim, bool causal)
+    {
+        using var gpu = Gpu.Open();
+        Assert.SkipUnless(gpu.Cuda.Device.IsHopper, $"not run: {gpu.Cuda.Device.Name} is no Hopper");
+        var form = new AttentionForm(CudaType.BFloat16, 6, 2, headDim, headDim, 1 / MathF.Sqrt(headDim), causal, 0, 0, false, false);
+        using var counter = gpu.Send(new int[2]);
+        foreach (var lengths in new[] { Lengths, [(127, 127), (128, 128), (129, 129), (193, 500), (300, 177), (700, 700)] })
+        {
+            using var problem = new AttentionProblem(gpu, form, lengths, seed: (ulong)headDim);
+            foreach (var shape in new[] { 1, 4096, 16384 }.Select(longest => AttentionHopper.Choose(headDim, causal, longest)).Distinct())
+            {
+                var tiles = AttentionHopper.Tiles(problem.Spans, form, shape.Rows);
+                using var list = gpu.Send(tiles);
+                Check(problem, paged: false, BFloat16Tolerance, operands => AttentionHopper.Launch(
+                    gpu.Cuda, form, shape, problem.Tokens, problem.KeyRows, tiles.Length, counter.Pointer, operands with { Tiles = list.Pointer }), $"hopper {shape}");
+            }
+        }
+
+        Assert.Equal([0f, 0f], gpu.Read(counter, CudaType.Float32));
+    }
+
     private static void Check(AttentionProblem problem, bool paged, double tolerance, Action<AttentionOperands> run, string name)
     {
         var (first, second) = (problem.Run(paged, run), problem.Run(paged, run));
