@@ -16,12 +16,11 @@ internal static class AttentionHopper
     public static bool Supports(CudaDevice device, in AttentionForm form) =>
         device.IsHopper && form is { Type: CudaType.BFloat16, HeadDim: 64 or 128, Window: 0, Softcap: 0, Alibi: false, Sinks: false } && form.ValueDim == form.HeadDim;
 
-    /// <summary>The tile for a head size, a mask and the longest sequence: what measured best for each.</summary>
+    /// <summary>The tile for a head size, a mask and the longest sequence: what measured best for each on an H200.</summary>
     public static (int Rows, int Keys) Choose(int headDim, bool causal, int longest) => (headDim, causal, longest) switch
     {
         (64, _, _) => (192, 128),
-        (_, true, >= 8192) => (128, 176),
-        (_, false, >= 2048) => (192, 80),
+        (_, true, >= 8192) or (_, false, >= 2048) => (192, 80),
         _ => (128, 128),
     };
 

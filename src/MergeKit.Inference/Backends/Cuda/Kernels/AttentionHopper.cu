@@ -143,8 +143,8 @@ __device__ __forceinline__ void producer(const Params& p, const Smem& m) {
     int tile = blockIdx.x;
     while (true) {
         barrier_wait(m.t_empty + 8 * tp.slot, tp.phase);
-        const Tile t = make_tile(p, tile);
-        m.ring[tp.slot] = t;
+        const Tile& t = m.ring[tp.slot];         // stays in shared memory: the producer has 24 registers
+        m.ring[tp.slot] = make_tile(p, tile);
         barrier_arrive(m.t_full + 8 * tp.slot);
         tp.next(2);
         if (t.head < 0) break;
