@@ -59,7 +59,8 @@ public sealed class KernelCompiler
             NvrtcApi.nvrtcCreateProgram(out var program, source, spec.Source + ".cu", names.Length, [.. headers.Values], names), "nvrtcCreateProgram");
         try
         {
-            var options = spec.Options(architecture).ToArray();
+            // NVRTC 13 has a cache of its own, and says nothing in the log of a program it has seen.
+            string[] options = [.. spec.Options(architecture), .. Version.Major >= 13 ? ["--no-cache"] : Array.Empty<string>()];
             var code = NvrtcApi.nvrtcCompileProgram(program, options.Length, options);
             var log = Log(program);
             if (code == 0)
