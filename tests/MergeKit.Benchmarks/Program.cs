@@ -6,6 +6,7 @@ return args.FirstOrDefault() switch
     "kernels" => EngineKernelBenchmark.Run(args[1..]),
     "engine" => EngineBenchmark.Run(args[1..]),
     "tokenizer" => TokenizerBenchmark.Run(args[1..]),
+    "gpu" => GpuKernelBenchmark.Run(args[1..]),
     _ => Usage(),
 };
 
@@ -17,6 +18,7 @@ static int Usage()
           kernels [pool] [gemm] [decode] [attention] [model] [threads=N]       the CPU engine's kernels against OpenBLAS and a plain read
           engine [threads=N] [repeat=N]                                        a whole model: prompt scoring and decoding
           tokenizer [OPTIONS]                                                  encoding of English prose with 128k tokens
+          gpu                                                                  CUDA kernels against a copy and cuBLASLt
         """);
     return 2;
 }

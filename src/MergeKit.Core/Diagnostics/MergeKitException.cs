@@ -3,7 +3,8 @@ namespace MergeKit.Core.Diagnostics;
 /// <summary>The base of every failure that the tool reports in its own words, without a stack trace.</summary>
 public abstract class MergeKitException : Exception
 {
-    private protected MergeKitException(string message, Exception? inner = null) : base(message, inner) { }
+    /// <summary>Says what happened.</summary>
+    protected MergeKitException(string message, Exception? inner = null) : base(message, inner) { }
 }
 
 /// <summary>What the user gave cannot be used (exit code 2). Carries every problem found, not only the first.</summary>

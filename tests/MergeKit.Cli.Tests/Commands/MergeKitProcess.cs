@@ -59,6 +59,7 @@ internal sealed class MergeKitProcess : IDisposable
     {
         if (!_process.HasExited)
             _process.Kill();
+        _process.WaitForExit(); // until then it may hold locks
         _process.Dispose();
     }
 }

@@ -1,0 +1,93 @@
+using MergeKit.Core.Architectures;
+using MergeKit.Inference.Backends.Cuda.Kernels;
+
+namespace MergeKit.Inference.Backends.Cuda;
+
+/// <summary>Rotation, cache and attention of a backend.</summary>
+internal sealed class CudaAttention(CudaContext cuda, NetworkSpec network, CudaType type, CudaWeights vectors, CudaBatch batch, KvPool pool) : IDisposable
+{
+    private readonly CudaRotary _rotary = new(cuda);
+    private readonly CudaBuffer _keys = new(cuda), _values = new(cuda);
+    private DeviceBuffer? _counter;
+    private readonly Dictionary<AttentionSpec, float[]> _slopes = new(ReferenceEqualityComparer.Instance);
+
+    /// <summary>From a fused projection to queries, ragged keys and values, and the cache.</summary>
+    public void Prepare(AttentionWeights weights, int layer, nint qkv, nint bias, CudaBuffer queries)
+    {
+        var (spec, tokens) = (weights.Spec, batch.Current!.Tokens);
+        var (cos, sin, rows) = spec.Rope is { } rope ? _rotary.Get(rope, batch) : default;
+        QkvPrepare.Launch(cuda, spec, type, tokens, new QkvPrepare.Parameters
+        {
+            Qkv = qkv,
+            Bias = bias,
+            QueryWeight = vectors.Vector(weights.QueryNorm?.Weight),
+            QueryBias = vectors.Vector(weights.QueryNorm?.Bias),
+            KeyWeight = vectors.Vector(weights.KeyNorm?.Weight),
+            KeyBias = vectors.Vector(weights.KeyNorm?.Bias),
+            Cos = cos,
+            Sin = sin,
+            RopeRows = rows,
+            Places = batch.Places,
+            Table = batch.Table,
+            Queries = queries.Resize(tokens, spec.Heads * spec.HeadDim, type),
+            Keys = _keys.Resize(tokens, spec.KvHeads * spec.HeadDim, type),
+            Values = _values.Resize(tokens, spec.KvHeads * spec.ValueDim, type),
+            KeyPages = pool.Keys(layer),
+            ValuePages = pool.Values(layer),
+            TableStride = batch.TableStride,
+            QueryWeights = weights.QueryNorm?.Spec.Size ?? 1,
+            KeyWeights = weights.KeyNorm?.Spec.Size ?? 1,
+            QueryEpsilon = (float)(weights.QueryNorm?.Spec.Epsilon ?? 0),
+            KeyEpsilon = (float)(weights.KeyNorm?.Spec.Epsilon ?? 0),
+        });
+    }
+
+    /// <summary>Attention over what was just prepared, or over the pages where there is a past.</summary>
+    public void Attend(AttentionWeights weights, int layer, CudaBuffer queries, CudaBuffer output)
+    {
+        var (spec, tokens) = (weights.Spec, batch.Current!.Tokens);
+        var form = AttentionForm.Of(spec, network.Causal, type);
+        var operands = new AttentionOperands(
+            queries.Pointer, batch.IsFresh ? _keys.Pointer : pool.Keys(layer), batch.IsFresh ? _values.Pointer : pool.Values(layer),
+            output.Resize(tokens, spec.Heads * spec.ValueDim, type), 0, batch.Sequences, batch.Places, batch.Tiles, batch.IsFresh ? 0 : batch.Table,
+            batch.TableStride, vectors.Vector(Slopes(spec)), vectors.Vector(weights.Sinks));
+        if (batch.IsFresh && batch.Longest > 1 && AttentionHopper.Supports(cuda.Device, form))
+        {
+            var shape = AttentionHopper.Choose(form.HeadDim, form.Causal, batch.Longest);
+            var (tiles, count) = batch.PromptTiles(form, shape.Rows);
+            AttentionHopper.Launch(cuda, form, shape, tokens, tokens, count, Counter(), operands with { Tiles = tiles });
+        }
+        else if (AttentionMma.Supports(form))
+            AttentionMma.Launch(cuda, form, batch.TileCount, operands);
+        else
+            AttentionPlain.Launch(cuda, form, tokens, operands);
+    }
+
+    public void Dispose()
+    {
+        _rotary.Dispose();
+        _keys.Dispose();
+        _values.Dispose();
+        _counter?.Dispose();
+    }
+
+    private nint Counter()
+    {
+        if (_counter is null)
+        {
+            _counter = cuda.Memory.Allocate(8, "a counter of tiles");
+            cuda.Stream.Fill(_counter.Pointer, 0, 8);
+        }
+
+        return _counter.Pointer;
+    }
+
+    private float[]? Slopes(AttentionSpec spec)
+    {
+        if (spec.AlibiSlopes is not { } slopes)
+            return null;
+        if (!_slopes.TryGetValue(spec, out var values))
+            _slopes[spec] = values = [.. slopes];
+        return values;
+    }
+}

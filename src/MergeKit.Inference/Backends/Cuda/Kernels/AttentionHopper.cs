@@ -1,0 +1,124 @@
+namespace MergeKit.Inference.Backends.Cuda.Kernels;
+
+/// <summary>A tile of queries of one head, as the kernel reads it.</summary>
+/// <param name="Sequence">Its sequence.</param>
+/// <param name="First">Its first query in the sequence.</param>
+/// <param name="Head">Its query head.</param>
+/// <param name="Unused">Fills four words.</param>
+internal readonly record struct AttentionTile(int Sequence, int First, int Head, int Unused);
+
+/// <summary>Attention of prompts on Hopper: TMA, warp specialisation, warpgroup products.</summary>
+internal static class AttentionHopper
+{
+    private const long CacheBytes = 32L << 20;
+
+    /// <summary>Whether it can do a form; keys and values have to be ragged, not paged.</summary>
+    public static bool Supports(CudaDevice device, in AttentionForm form) =>
+        device.IsHopper && form is { Type: CudaType.BFloat16, HeadDim: 64 or 128, Window: 0, Softcap: 0, Alibi: false, Sinks: false } && form.ValueDim == form.HeadDim;
+
+    /// <summary>The tile for a head size, a mask and the longest sequence: what measured best for each on an H200.</summary>
+    public static (int Rows, int Keys) Choose(int headDim, bool causal, int longest) => (headDim, causal, longest) switch
+    {
+        (64, _, _) => (192, 128),
+        (_, true, >= 8192) or (_, false, >= 2048) => (192, 80),
+        _ => (128, 128),
+    };
+
+    /// <summary>The variant for a form and a tile.</summary>
+    public static KernelSpec Configure(in AttentionForm form, (int Rows, int Keys) tile)
+    {
+        const int Stages = 2;
+        return new KernelSpec("AttentionHopper", "attention",
+        [
+            ("HEAD_DIM", form.HeadDim), ("BM", tile.Rows), ("BN", tile.Keys), ("STAGES", Stages), ("CAUSAL", form.Causal ? 1 : 0),
+        ])
+        {
+            NeedsHopper = true,
+            Wgmma = [new WgmmaShape(tile.Keys, false, false), new WgmmaShape(form.HeadDim, true, true)],
+            SharedBytes = 2 * form.HeadDim * (tile.Rows + 2 * Stages * tile.Keys) + 1024 + 48 + 32 * Stages + 16 + 64,
+        };
+    }
+
+    /// <summary>The variants that tests compile: all there are.</summary>
+    public static IEnumerable<KernelSpec> Variants() =>
+        from headDim in Enumerable.Range(1, 2)
+        from longest in Enumerable.Range(0, 3)
+        from causal in Enumerable.Range(0, 2)
+        let form = new AttentionForm(CudaType.BFloat16, 8, 2, 64 * headDim, 64 * headDim, 1, causal == 1, 0, 0, false, false)
+        select Configure(form, Choose(form.HeadDim, form.Causal, 4096 * longest));
+
+    /// <summary>All tiles of a batch in the order of work: heads whose keys and values fit the second-level cache together, and among those the longest first.</summary>
+    public static AttentionTile[] Tiles(IReadOnlyList<DeviceSequence> sequences, in AttentionForm form, int rows)
+    {
+        var (tiles, section, bytes) = (new List<AttentionTile>(), new List<(int Keys, AttentionTile Tile)>(), 0L);
+        var group = form.Heads / form.KvHeads;
+        for (var i = 0; i < sequences.Count; i++)
+            for (var head = 0; head < form.Heads; head++)
+            {
+                if (head % group == 0)
+                    bytes += 4L * sequences[i].Keys * form.HeadDim;
+                if (head % group == 0 && bytes > CacheBytes && section.Count > 0)
+                {
+                    Flush(tiles, section);
+                    bytes = 4L * sequences[i].Keys * form.HeadDim;
+                }
+
+                var past = sequences[i].Keys - sequences[i].Queries;
+                for (var first = 0; first < sequences[i].Queries; first += rows)
+                    section.Add((form.Causal ? Math.Min(past + first + rows, sequences[i].Keys) : sequences[i].Keys, new AttentionTile(i, first, head, 0)));
+            }
+
+        Flush(tiles, section);
+        return [.. tiles];
+    }
+
+    /// <summary>Attention of every query of a batch, [tokens, heads, HeadDim].</summary>
+    /// <param name="cuda">Where.</param>
+    /// <param name="form">The attention.</param>
+    /// <param name="shape">The tile, as chosen when the list of tiles was made.</param>
+    /// <param name="tokens">Rows of the queries.</param>
+    /// <param name="keyRows">Rows of the keys and values.</param>
+    /// <param name="tiles">Number of tiles.</param>
+    /// <param name="counter">Eight bytes of zeros; left so.</param>
+    /// <param name="x">Operands; the tiles are <see cref="AttentionTile"/>.</param>
+    public static void Launch(
+        CudaContext cuda, in AttentionForm form, (int Rows, int Keys) shape, int tokens, int keyRows, int tiles, nint counter, in AttentionOperands x)
+    {
+        if (tiles == 0)
+            return;
+        var parameters = new Parameters
+        {
+            Q = Map(x.Queries, tokens, form.Heads, form.HeadDim, shape.Rows),
+            K = Map(x.Keys, keyRows, form.KvHeads, form.HeadDim, shape.Keys),
+            V = Map(x.Values, keyRows, form.KvHeads, form.HeadDim, shape.Keys),
+            O = x.Output,
+            Lse = x.LogSumExp,
+            Counter = counter,
+            Sequences = x.Sequences,
+            Tiles = x.Tiles,
+            TileCount = tiles,
+            Heads = form.Heads,
+            Group = form.Heads / form.KvHeads,
+            ScaleLog2 = form.Scale * 1.4426950408889634f,
+        };
+        cuda.Kernel(Configure(form, shape)).Launch(cuda.Stream, (Math.Min(cuda.Device.Multiprocessors, tiles), 1, 1), 128 * (shape.Rows / 64 + 1), parameters);
+    }
+
+    /// <summary>[rows][heads][width] as (64 columns, row, panel, head).</summary>
+    private static TensorMap Map(nint address, int rows, int heads, int width, int boxRows) => TensorMap.Encode(
+        address, [64, (ulong)rows, (ulong)width / 64, (ulong)heads], [2UL * (ulong)heads * (ulong)width, 128, 2UL * (ulong)width], [64, (uint)boxRows, (uint)width / 64, 1]);
+
+    private static void Flush(List<AttentionTile> tiles, List<(int Keys, AttentionTile Tile)> section)
+    {
+        tiles.AddRange(section.OrderByDescending(entry => entry.Keys).Select(entry => entry.Tile));
+        section.Clear();
+    }
+
+    private struct Parameters
+    {
+        public TensorMap Q, K, V;
+        public nint O, Lse, Counter, Sequences, Tiles;
+        public int TileCount, Heads, Group;
+        public float ScaleLog2;
+    }
+}

@@ -1,0 +1,56 @@
+using MergeKit.Core.Architectures;
+
+namespace MergeKit.Inference.Backends.Cuda.Kernels;
+
+/// <summary>Bias, QK-norm, rotation and the write of keys and values, in one pass over the fused projection.</summary>
+internal static class QkvPrepare
+{
+    private const int Threads = 128;
+
+    /// <summary>The variant for an attention block.</summary>
+    public static KernelSpec Configure(AttentionSpec spec, CudaType type)
+    {
+        var norm = spec.QueryNorm ?? spec.KeyNorm;
+        if (spec.QueryNorm is { } q && spec.KeyNorm is { } k && q.Kind != k.Kind)
+            throw new CudaException($"{q.Name} and {k.Name} are of different kinds");
+        return new KernelSpec("QkvPrepare", "qkv_prepare",
+        [
+            ("ELEMENT_BF16", type.Bf16Flag()), ("HEADS", spec.Heads), ("KV_HEADS", spec.KvHeads), ("HEAD_DIM", spec.HeadDim),
+            ("ROTARY_DIM", spec.Rope?.Dim ?? 0), ("INTERLEAVED", spec.Rope?.Interleaved == true ? 1 : 0),
+            ("GROUPED", spec.Layout == QkvLayout.GroupedByKvHead ? 1 : 0), ("NORM", norm is null ? 0 : norm.Kind == NormKind.Rms ? 1 : 2),
+            ("QUERY_GROUP", spec.QueryNorm?.GroupSize ?? 1), ("KEY_GROUP", spec.KeyNorm?.GroupSize ?? 1),
+        ])
+        { SharedBytes = (spec.Heads + 2 * spec.KvHeads) * spec.HeadDim * sizeof(float) };
+    }
+
+    /// <summary>The variants that tests compile.</summary>
+    public static IEnumerable<KernelSpec> Variants()
+    {
+        var none = new LinearSpec("o", default, 1, 1);
+        var plain = new AttentionSpec { Heads = 32, KvHeads = 8, HeadDim = 128, ValueDim = 128, Scale = 1, Output = none, Rope = new RopeSpec { Dim = 128, Theta = 1e4 } };
+        var head = new NormSpec("q", NormKind.Rms, 128, 1e-6);
+        foreach (var type in Enum.GetValues<CudaType>())
+        {
+            yield return Configure(plain, type);
+            yield return Configure(plain with { QueryNorm = head, KeyNorm = head }, type);
+            yield return Configure(plain with { QueryNorm = head with { Size = 4096, GroupSize = 4096 }, KeyNorm = head with { Size = 1024, GroupSize = 1024 } }, type);
+            yield return Configure(plain with { Heads = 71, KvHeads = 1, HeadDim = 64, ValueDim = 64, Layout = QkvLayout.GroupedByKvHead, Rope = new RopeSpec { Dim = 32, Theta = 1e4, Interleaved = true } }, type);
+            yield return Configure(plain with { Rope = null, QueryNorm = head with { Kind = NormKind.Layer } }, type);
+        }
+    }
+
+    /// <summary>Prepares the tokens of a batch.</summary>
+    public static void Launch(CudaContext cuda, AttentionSpec spec, CudaType type, int tokens, in Parameters parameters)
+    {
+        if (tokens > 0)
+            cuda.Kernel(Configure(spec, type)).Launch(cuda.Stream, (tokens, 1, 1), Threads, parameters);
+    }
+
+    /// <summary>Device addresses and sizes; see the kernel.</summary>
+    internal struct Parameters
+    {
+        public nint Qkv, Bias, QueryWeight, QueryBias, KeyWeight, KeyBias, Cos, Sin, RopeRows, Places, Table, Queries, Keys, Values, KeyPages, ValuePages;
+        public int TableStride, QueryWeights, KeyWeights;
+        public float QueryEpsilon, KeyEpsilon;
+    }
+}

@@ -1,0 +1,103 @@
+// From the fused projection of one token to what attention reads: bias, QK-norm, rotation, and the write of keys and
+// values both to a ragged [token][kv head][D] buffer and to the pages of the cache. One block per token.
+//
+// Pages: [page][kv head][64][D], one pool for keys and one for values; table[sequence][position / 64] is the page.
+// -D: ELEMENT_BF16 HEADS KV_HEADS HEAD_DIM ROTARY_DIM (0: none) INTERLEAVED GROUPED (layout by kv head)
+//     NORM (0 none, 1 rms, 2 layer) QUERY_GROUP KEY_GROUP (elements normalised together)
+#include "common.cuh"
+
+#if ELEMENT_BF16
+typedef bf16 Element;
+#else
+typedef float Element;
+#endif
+
+constexpr int kThreads = 128;
+constexpr int kQ = HEADS * HEAD_DIM, kK = KV_HEADS * HEAD_DIM, kAll = kQ + 2 * kK;
+
+struct Params {
+    const Element* qkv;                              // [tokens, kAll]
+    const float* bias;                               // may be null
+    const float* query_weight; const float* query_bias;
+    const float* key_weight; const float* key_bias;
+    const float* cos; const float* sin;              // [rows, ROTARY_DIM / 2]
+    const int* rope_rows;                            // [tokens]
+    const int2* places;                              // [tokens]: sequence, position
+    const int* table;
+    Element* queries;                                // [tokens, kQ]
+    Element* keys; Element* values;                  // [tokens, kK], ragged
+    Element* key_pages; Element* value_pages;
+    int table_stride, query_weights, key_weights;
+    float query_eps, key_eps;
+};
+
+__device__ __forceinline__ int source_of(int i) {    // where element i of [q | k | v] lies in the projection
+#if GROUPED
+    constexpr int kGroup = HEADS / KV_HEADS, kBlock = (kGroup + 2) * HEAD_DIM;
+    if (i < kQ) return i / (kGroup * HEAD_DIM) * kBlock + i % (kGroup * HEAD_DIM);
+    if (i < kQ + kK) return (i - kQ) / HEAD_DIM * kBlock + kGroup * HEAD_DIM + (i - kQ) % HEAD_DIM;
+    return (i - kQ - kK) / HEAD_DIM * kBlock + (kGroup + 1) * HEAD_DIM + (i - kQ - kK) % HEAD_DIM;
+#else
+    return i;
+#endif
+}
+
+#if NORM
+// The warps take groups in turn.
+__device__ __forceinline__ void normalise(float* x, int width, int group, const float* weight, const float* bias, int weights, float eps) {
+    const int lane = threadIdx.x & 31;
+    for (int g = threadIdx.x >> 5; g < width / group; g += kThreads / 32) {
+        float* v = x + g * group;
+        float mean = 0, square = 0;
+        for (int i = lane; i < group; i += 32) mean += v[i];
+        mean = NORM == 2 ? warp_sum(mean) / group : 0.0f;
+        for (int i = lane; i < group; i += 32) square += (v[i] - mean) * (v[i] - mean);
+        const float scale = 1.0f / sqrtf(warp_sum(square) / group + eps);
+        for (int i = lane; i < group; i += 32) {
+            const int w = (g * group + i) % weights;
+            v[i] = (v[i] - mean) * scale * weight[w] + (bias ? bias[w] : 0.0f);
+        }
+    }
+}
+#endif
+
+extern "C" __global__ void __launch_bounds__(kThreads) qkv_prepare(const __grid_constant__ Params p) {
+    extern __shared__ float x[];                     // [q | k | v] of the token
+    const i64 t = blockIdx.x;
+    for (int i = threadIdx.x; i < kAll; i += kThreads) {
+        const int s = source_of(i);
+        x[i] = to_float(p.qkv[t * kAll + s]) + (p.bias ? p.bias[s] : 0.0f);
+    }
+    __syncthreads();
+#if NORM
+    if (p.query_weight) normalise(x, kQ, QUERY_GROUP, p.query_weight, p.query_bias, p.query_weights, p.query_eps);
+    if (p.key_weight) normalise(x + kQ, kK, KEY_GROUP, p.key_weight, p.key_bias, p.key_weights, p.key_eps);
+    __syncthreads();
+#endif
+#if ROTARY_DIM
+    constexpr int kHalf = ROTARY_DIM / 2;
+    const i64 row = (i64)p.rope_rows[t] * kHalf;
+    for (int i = threadIdx.x; i < (HEADS + KV_HEADS) * kHalf; i += kThreads) {
+        const int head = i / kHalf, j = i - head * kHalf;
+        float* a = x + head * HEAD_DIM + (INTERLEAVED ? 2 * j : j);
+        float* b = a + (INTERLEAVED ? 1 : kHalf);
+        const float c = p.cos[row + j], s = p.sin[row + j], u = *a, v = *b;
+        *a = u * c - v * s;
+        *b = v * c + u * s;
+    }
+    __syncthreads();
+#endif
+    for (int i = threadIdx.x; i < kQ; i += kThreads) from_float(x[i], p.queries[t * kQ + i]);
+    const int2 place = p.places[t];
+    const i64 page = p.table[(i64)place.x * p.table_stride + (place.y >> 6)];
+    for (int i = threadIdx.x; i < kK; i += kThreads) {
+        Element k, v;
+        from_float(x[kQ + i], k);
+        from_float(x[kQ + kK + i], v);
+        p.keys[t * kK + i] = k;
+        p.values[t * kK + i] = v;
+        const i64 at = ((page * KV_HEADS + i / HEAD_DIM) * 64 + (place.y & 63)) * HEAD_DIM + i % HEAD_DIM;
+        p.key_pages[at] = k;
+        p.value_pages[at] = v;
+    }
+}

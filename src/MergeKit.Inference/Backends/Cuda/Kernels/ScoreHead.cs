@@ -1,0 +1,45 @@
+namespace MergeKit.Inference.Backends.Cuda.Kernels;
+
+/// <summary>Log-probabilities over chunks of the vocabulary.</summary>
+internal static class ScoreHead
+{
+    private const int Threads = 256;
+
+    /// <summary>The variants that tests compile: all there are.</summary>
+    public static IEnumerable<KernelSpec> Variants() => [Configure("score_start"), Configure("score_update")];
+
+    /// <summary>A variant.</summary>
+    public static KernelSpec Configure(string entry) => new("ScoreHead", entry, [("THREADS", Threads)]);
+
+    /// <summary>Empty states for some rows.</summary>
+    public static void Start(CudaContext cuda, nint states, int rows)
+    {
+        if (rows > 0)
+            cuda.Kernel(Configure("score_start")).Launch(cuda.Stream, ((rows + Threads - 1) / Threads, 1, 1), Threads, new Parameters { States = states, Width = rows });
+    }
+
+    /// <summary>Updates the states of some rows by a chunk of logits.</summary>
+    public static void Update(CudaContext cuda, int rows, in Parameters parameters)
+    {
+        if (rows > 0)
+            cuda.Kernel(Configure("score_update")).Launch(cuda.Stream, (rows, 1, 1), Threads, parameters);
+    }
+
+    /// <summary>Device addresses and sizes; see the kernel.</summary>
+    internal struct Parameters
+    {
+        public nint Logits, Bias, Targets, States;
+        public int Width, First;
+        public float Scale, Softcap;
+    }
+
+    /// <summary>What is known of a row.</summary>
+    internal struct State
+    {
+        public float Max, Sum, Target;
+        public int ArgMax;
+
+        /// <summary>ln p(target).</summary>
+        public readonly float LogProbability => (float)((double)Target - Max - Math.Log(Sum));
+    }
+}
