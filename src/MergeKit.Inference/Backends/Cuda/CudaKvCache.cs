@@ -41,6 +41,21 @@ internal sealed class KvPool(CudaContext cuda, NetworkSpec network, CudaType typ
             _free.Push(page);
     }
 
+    /// <summary>Copies whole pages, in every layer.</summary>
+    public void Copy(IReadOnlyList<int> from, IReadOnlyList<int> to)
+    {
+        for (var layer = 0; layer < _keys.Length; layer++)
+        {
+            var spec = network.Layers[layer].Attention;
+            foreach (var (buffer, width) in new[] { (_keys[layer]!, spec.KvHeads * spec.HeadDim), (_values[layer]!, spec.KvHeads * spec.ValueDim) })
+            {
+                var bytes = (long)PageSize * width * type.Size();
+                for (var i = 0; i < from.Count; i++)
+                    cuda.Stream.Copy((nint)(buffer.Pointer + to[i] * bytes), (nint)(buffer.Pointer + from[i] * bytes), bytes);
+            }
+        }
+    }
+
     public void Dispose()
     {
         foreach (var buffer in _keys.Concat(_values))
@@ -92,6 +107,15 @@ internal sealed class CudaKvCache(KvPool pool) : IKvCache
         while (_pages.Count * (long)KvPool.PageSize < wanted)
             _pages.Add(pool.Take());
         Length = wanted;
+    }
+
+    /// <summary>A copy in pages of its own; room is made when it is needed.</summary>
+    public IKvCache Fork(int room)
+    {
+        var copy = new CudaKvCache(pool);
+        copy.Extend(Length);
+        pool.Copy(_pages, copy._pages);
+        return copy;
     }
 
     public void Truncate(int length)

@@ -48,7 +48,7 @@ internal sealed class CudaRotary(CudaContext cuda) : IDisposable
             var (cos, sin) = (new float[batch.Tokens * half], new float[batch.Tokens * half]);
             foreach (var span in batch.Sequences)
             {
-                var table = _tables.Get(rope, span.Past + span.Count);
+                var table = _tables.Get(rope, span.RotaryLength);
                 table.Cos.AsSpan(span.Past * half, span.Count * half).CopyTo(cos.AsSpan(span.Start * half));
                 table.Sin.AsSpan(span.Past * half, span.Count * half).CopyTo(sin.AsSpan(span.Start * half));
             }

@@ -133,7 +133,7 @@ public class CudaBackendTests
         {
             using var cache = _backend.CreateCache();
             using var other = _backend.CreateCache();
-            var batch = ForwardBatch.Continue([(other, ids.AsMemory(0, 3)), (cache, ids)]);
+            var batch = ForwardBatch.Continue([new(other, ids.AsMemory(0, 3)), new(cache, ids)]);
             var output = _transformer.Forward(batch);
             var rows = Enumerable.Range(3, ids.Length).ToArray();
             var logits = Logits(output, rows);
@@ -144,12 +144,14 @@ public class CudaBackendTests
             return (logits, -logProbs.Sum(value => (double)value));
         }
 
-        /// <summary>Logits after each id that is fed on top of a prompt's cache.</summary>
+        /// <summary>Logits after each id that is fed on top of a copy of a prompt's cache.</summary>
         public float[] Decode(int[] prompt, int[] ids)
         {
             using var cache = _backend.CreateCache();
-            _transformer.Forward(ForwardBatch.Continue([(cache, prompt)]));
-            return [.. ids.SelectMany(id => Logits(_transformer.Forward(ForwardBatch.Continue([(cache, new[] { id })])), [0]))];
+            _transformer.Forward(ForwardBatch.Continue([new(cache, prompt)]));
+            using var fork = cache.Fork(ids.Length);
+            cache.Truncate(0); // its pages may be taken again: the copy must not need them
+            return [.. ids.SelectMany(id => Logits(_transformer.Forward(ForwardBatch.Continue([new(fork, new[] { id })])), [0]))];
         }
 
         public void Dispose()
