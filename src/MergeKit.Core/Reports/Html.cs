@@ -14,7 +14,7 @@ internal static class Html
         .scroll, figure { overflow-x: auto; } figure { margin: 1.2rem 0; } figcaption { margin-bottom: .3rem; } svg { display: block; }
         table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
         th, td { border-bottom: 1px solid var(--line); padding: .35rem .7rem; text-align: left; white-space: nowrap; }
-        thead th { white-space: normal; vertical-align: bottom; min-width: 4rem; max-width: 18rem; }
+        thead th { white-space: normal; overflow-wrap: break-word; vertical-align: bottom; min-width: 4rem; max-width: 18rem; }
         tbody th { white-space: normal; min-width: 8rem; max-width: 14rem; }
         td { max-width: 18rem; } td.wide { white-space: normal; min-width: 10rem; } small, .soft { color: var(--soft); }
         summary { font-size: 1.2rem; font-weight: bold; margin-top: 2.2rem; cursor: pointer; }
