@@ -9,12 +9,13 @@ internal static class Html
     private const string Style = """
         :root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --line: #d0d7de; --page: #ffffff; --mark: #0b62c4; }
         @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa4af; --line: #3d444d; --page: #0d1117; --mark: #58a6ff; } }
-        body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 2rem auto; max-width: 75rem; padding: 0 1rem; }
+        body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 2rem auto; max-width: 75rem; padding: 0 1rem; overflow-wrap: anywhere; }
         h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-        .scroll { overflow-x: auto; }
+        .scroll, figure { overflow-x: auto; } figure { margin: 1.2rem 0; } figcaption { margin-bottom: .3rem; } svg { display: block; }
         table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
         th, td { border-bottom: 1px solid var(--line); padding: .35rem .7rem; text-align: left; white-space: nowrap; }
-        tbody th { white-space: normal; overflow-wrap: anywhere; min-width: 8rem; max-width: 14rem; }
+        thead th { white-space: normal; overflow-wrap: break-word; vertical-align: bottom; min-width: 4rem; max-width: 18rem; }
+        tbody th { white-space: normal; min-width: 8rem; max-width: 14rem; }
         td { max-width: 18rem; } td.wide { white-space: normal; min-width: 10rem; } small, .soft { color: var(--soft); }
         summary { font-size: 1.2rem; font-weight: bold; margin-top: 2.2rem; cursor: pointer; }
         .note { border-left: 3px solid var(--mark); padding-left: .8rem; }

@@ -1,0 +1,43 @@
+using Microsoft.Playwright;
+
+namespace MergeKit.Cli.Tests.Reports;
+
+/// <summary>Debian's Chromium without a window, started at the first need and shared by the tests of a class.</summary>
+public sealed class Chromium : IAsyncDisposable
+{
+    private const string Executable = "/usr/bin/chromium";
+
+    private static readonly string[] Arguments =
+    [
+        "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    ];
+
+    private IPlaywright? _playwright;
+    private IBrowser? _browser;
+
+    /// <summary>An empty page of this size. Without Chromium the test is skipped, except where CI=true: there it fails.</summary>
+    public async Task<IPage> NewPage(int width, int height, ColorScheme scheme)
+    {
+        if (!File.Exists(Executable))
+        {
+            Assert.False(Environment.GetEnvironmentVariable("CI") == "true", $"{Executable} is absent");
+            Assert.Skip($"{Executable} is absent; \"apt-get install chromium\" gives it");
+        }
+
+        _playwright ??= await Playwright.CreateAsync();
+        _browser ??= await _playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions { ExecutablePath = Executable, Headless = true, Args = Arguments });
+        return await _browser.NewPageAsync(new BrowserNewPageOptions
+        {
+            ViewportSize = new ViewportSize { Width = width, Height = height },
+            ColorScheme = scheme,
+        });
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        if (_browser is not null)
+            await _browser.CloseAsync();
+        _playwright?.Dispose();
+    }
+}
