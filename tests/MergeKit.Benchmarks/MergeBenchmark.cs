@@ -11,6 +11,7 @@ internal static class MergeBenchmark
 
     public static int Run(string[] args)
     {
+        var program = args.FirstOrDefault(arg => arg.StartsWith("--program=", StringComparison.Ordinal))?["--program=".Length..] ?? Path.Combine(AppContext.BaseDirectory, "mergekit");
         var folder = Path.GetFullPath(args.FirstOrDefault(arg => !arg.StartsWith('-')) ?? Path.Combine(Path.GetTempPath(), "mergekit-bench"));
         var large = args.Contains("--large");
         var repeats = args.Contains("--quick") ? 1 : 5;
@@ -18,12 +19,13 @@ internal static class MergeBenchmark
         var models = Prepare(Path.Combine(folder, large ? "10gb" : "1gb"), shape);
         Console.WriteLine($"{Environment.ProcessorCount} cores, {Machine()}, .NET {Environment.Version}; checkpoints of {Bytes(models[0]) / 1e9:F2} GB");
         Console.WriteLine("| job | Y (s) | time (s) | time / Y | wanted | peak anonymous memory (MB) |\n|---|---|---|---|---|---|");
-        foreach (var job in Jobs(models))
-            Measure(job, models, folder, repeats);
+        var only = args.FirstOrDefault(arg => arg.StartsWith("--only=", StringComparison.Ordinal))?["--only=".Length..];
+        foreach (var job in Jobs(models).Where(job => only is null || only.Split(',').Contains(job.Name)))
+            Measure(job, program, models, folder, repeats);
         return 0;
     }
 
-    private static void Measure(Job job, string[] models, string folder, int repeats)
+    private static void Measure(Job job, string program, string[] models, string folder, int repeats)
     {
         var recipe = Path.Combine(folder, job.Name + ".yml");
         File.WriteAllText(recipe, job.Recipe);
@@ -32,7 +34,7 @@ internal static class MergeBenchmark
         for (var i = 0; i <= repeats; i++)
         {
             var yardstick = Yardstick(models[..job.Inputs], folder);
-            var (time, memory) = Merge(recipe, output);
+            var (time, memory) = Merge(program, recipe, output);
             if (i > 0 || repeats == 1)
                 runs.Add((yardstick, time, memory));
         }
@@ -66,11 +68,11 @@ internal static class MergeBenchmark
         return elapsed;
     }
 
-    private static (double Seconds, double Megabytes) Merge(string recipe, string output)
+    private static (double Seconds, double Megabytes) Merge(string program, string recipe, string output)
     {
-        var program = Path.Combine(AppContext.BaseDirectory, "mergekit");
         var watch = Stopwatch.StartNew();
-        using var process = Process.Start(new ProcessStartInfo(program, ["run", recipe, output, "--quiet"]))!;
+        using var process = Process.Start(new ProcessStartInfo(program, ["run", recipe, output, "--quiet"]) { RedirectStandardError = true })!;
+        _ = process.StandardError.ReadToEndAsync();
         var peak = 0.0;
         while (!process.WaitForExit(10))
             peak = Math.Max(peak, AnonymousMegabytes(process.Id));
@@ -108,7 +110,7 @@ internal static class MergeBenchmark
         var models = Enumerable.Range(0, 3).Select(i => Path.Combine(folder, i == 0 ? "base" : $"ft{i}")).ToArray();
         for (var i = 0; i < models.Length; i++)
             if (!File.Exists(Path.Combine(models[i], "config.json")))
-                shape.Write(models[i], i, i == 0 ? 0 : 0.002f);
+                shape.Write(models[i], i, i == 0 ? 0 : 0.002f, sparse: shape == SyntheticLlama.TenGigabytes);
         return models;
     }
 

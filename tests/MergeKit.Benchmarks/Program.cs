@@ -14,7 +14,7 @@ static int Usage()
 {
     Console.Error.WriteLine("""
         usage: MergeKit.Benchmarks VERB [OPTIONS]
-          merge [FOLDER] [--quick] [--large]                                   merges of 1 GB (10 GB) checkpoints against cat + cp + fsync
+          merge [FOLDER] [--quick] [--large] [--only=JOB,...] [--program=FILE]   merges of 1 GB (10 GB) checkpoints against cat + cp + fsync
           kernels [pool] [gemm] [decode] [attention] [model] [threads=N]       the CPU engine's kernels against OpenBLAS and a plain read
           engine [threads=N] [repeat=N]                                        a whole model: prompt scoring and decoding
           tokenizer [OPTIONS]                                                  encoding of English prose with 128k tokens

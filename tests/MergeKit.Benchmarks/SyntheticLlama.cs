@@ -18,8 +18,8 @@ internal sealed record SyntheticLlama(int Hidden, int Intermediate, int Layers, 
          "hidden_act": "silu", "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "max_position_embeddings": 2048, "tie_word_embeddings": false, "torch_dtype": "bfloat16"}
         """;
 
-    /// <summary>Writes one checkpoint of about four shards. <paramref name="noise"/> 0 makes the base.</summary>
-    public void Write(string folder, int model, float noise, int shards = 4)
+    /// <summary>Writes one checkpoint of about four shards. <paramref name="noise"/> 0 makes the base; a sparse one has headers and holes only.</summary>
+    public void Write(string folder, int model, float noise, bool sparse = false, int shards = 4)
     {
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "config.json"), Config);
@@ -29,7 +29,8 @@ internal sealed record SyntheticLlama(int Hidden, int Intermediate, int Layers, 
         {
             using var file = File.Create(Path.Combine(folder, shard.FileName), 1 << 20);
             file.Write(shard.Header);
-            foreach (var placed in shard.Tensors)
+            file.SetLength(shard.Length);
+            foreach (var placed in sparse ? [] : shard.Tensors)
                 WriteTensor(file, placed.Tensor, model, noise);
         }
 
