@@ -1,8 +1,8 @@
 using System.CommandLine;
 using MergeKit.Cli.Display;
+using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Evaluation.Data;
 using MergeKit.Inference.Checking;
-using MergeKit.Core.Diagnostics;
 
 namespace MergeKit.Cli.Commands;
 
