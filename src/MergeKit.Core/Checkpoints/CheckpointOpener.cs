@@ -110,7 +110,7 @@ internal static class CheckpointOpener
 
     private static bool CheckShardPath(string folder, string indexPath, string shard, List<Problem> problems)
     {
-        var root = Path.GetFullPath(folder) + Path.DirectorySeparatorChar;
+        var root = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)) + Path.DirectorySeparatorChar;
         if (shard.Contains('\0', StringComparison.Ordinal) || !Path.GetFullPath(Path.Combine(folder, shard)).StartsWith(root, StringComparison.Ordinal))
         {
             problems.Add(Problem.Error($"{indexPath}: names the shard '{shard}', which lies outside the model folder"));
