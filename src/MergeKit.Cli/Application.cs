@@ -2,6 +2,7 @@ using System.CommandLine;
 using MergeKit.Cli.Commands;
 using MergeKit.Cli.Display;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Inference.Backends.Cuda;
 
 namespace MergeKit.Cli;
 
@@ -39,7 +40,7 @@ public static class Application
         catch (MergeKitException e)
         {
             ProblemPrinter.Print([Problem.Error(e.Message)], error);
-            return e is EnvironmentException ? ExitCodes.Environment : ExitCodes.Input;
+            return e is EnvironmentException or CudaException ? ExitCodes.Environment : ExitCodes.Input;
         }
         catch (OperationCanceledException)
         {

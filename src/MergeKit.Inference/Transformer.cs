@@ -31,14 +31,11 @@ public sealed class Transformer : IDisposable
     public IBuffer Forward(ForwardBatch batch, IForwardObserver? observer = null)
     {
         _backend.Extend(batch);
-        _backend.Embed(_weights.Embedding, batch, _hidden);
-        for (var layer = 0; layer < _weights.Layers.Count; layer++)
-        {
-            Layer(_weights.Layers[layer], layer, batch, observer);
-            observer?.AfterLayer(layer, _hidden);
-        }
-
-        return Finish();
+        if (observer is null)
+            _backend.Run(batch, () => Pass(batch, null));
+        else
+            Pass(batch, observer);
+        return _weights.Head.Transform is not null ? _delta : _weights.FinalNorm is null ? _hidden : _normed;
     }
 
     /// <inheritdoc/>
@@ -46,6 +43,18 @@ public sealed class Transformer : IDisposable
     {
         foreach (var buffer in new[] { _hidden, _normed, _mlpNormed, _queries, _attended, _delta })
             buffer.Dispose();
+    }
+
+    private void Pass(ForwardBatch batch, IForwardObserver? observer)
+    {
+        _backend.Embed(_weights.Embedding, batch, _hidden);
+        for (var layer = 0; layer < _weights.Layers.Count; layer++)
+        {
+            Layer(_weights.Layers[layer], layer, batch, observer);
+            observer?.AfterLayer(layer, _hidden);
+        }
+
+        Finish();
     }
 
     private void Layer(LayerWeights layer, int index, ForwardBatch batch, IForwardObserver? observer)
@@ -93,15 +102,14 @@ public sealed class Transformer : IDisposable
         return output;
     }
 
-    private IBuffer Finish()
+    private void Finish()
     {
         var output = Normed(_weights.FinalNorm, _normed);
         if (_weights.Head.Transform is not { } transform)
-            return output;
+            return;
         _backend.Project(transform, output, _delta, accumulate: false);
         _backend.Activate(_weights.Head.Spec.TransformActivation, _delta);
         if (_weights.Head.TransformNorm is { } norm)
             _backend.AddNorm(_delta, null, norm, _delta);
-        return _delta;
     }
 }

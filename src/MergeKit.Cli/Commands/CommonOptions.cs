@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Merging.Planning;
+using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Cli.Commands;
 
@@ -25,6 +27,14 @@ internal static class CommonOptions
 
     public static Option<int> Threads { get; } = new("--num-threads")
     { Description = "Worker threads.", DefaultValueFactory = _ => Environment.ProcessorCount, HelpName = "N" };
+
+    public static Option<DeviceChoice> Device { get; } = new("--device")
+    {
+        Description = "Where models run: cpu, cuda, cuda:N, or auto (an NVIDIA GPU if one can be used and has room, else the CPU).",
+        DefaultValueFactory = _ => DeviceChoice.Auto,
+        CustomParser = ParseDevice,
+        HelpName = "DEVICE",
+    };
 
     public static Option<int> ChunkSize { get; } = new("--chunk-size")
     { Description = "Elements that a worker handles at a time; the result does not depend on it.", DefaultValueFactory = _ => 32768, HelpName = "N" };
@@ -83,6 +93,19 @@ internal static class CommonOptions
     /// <summary>A path given on the command line.</summary>
     public static string Resolve(ParseResult parsed, string path) =>
         parsed.GetValue(WorkingDirectory) is null ? path : Path.Combine(BaseFolder(parsed), path);
+
+    private static DeviceChoice ParseDevice(ArgumentResult result)
+    {
+        try
+        {
+            return DeviceChoice.Parse(result.Tokens[0].Value);
+        }
+        catch (InputException e)
+        {
+            result.AddError(e.Message);
+            return default;
+        }
+    }
 
     private static void AtLeast(OptionResult result, int least, string name)
     {

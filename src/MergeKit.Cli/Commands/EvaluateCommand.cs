@@ -32,7 +32,7 @@ internal static class EvaluateCommand
     {
         var command = new Command("evaluate", "Measure models on the same data, with intervals and paired comparisons.")
         {
-            Models, Data, Limit, NewTokens, NoBos, Html, Items, CommonOptions.Seed, CommonOptions.Threads, CommonOptions.Json,
+            Models, Data, Limit, NewTokens, NoBos, Html, Items, CommonOptions.Seed, CommonOptions.Threads, CommonOptions.Device, CommonOptions.Json,
         };
         command.SetAction(Execute);
         return command;
@@ -40,7 +40,7 @@ internal static class EvaluateCommand
 
     private static int Execute(ParseResult parsed)
     {
-        var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+        var output = parsed.InvocationConfiguration.Output;
         using var interrupt = new Interrupt();
         var options = new EvaluationOptions
         {
@@ -51,7 +51,7 @@ internal static class EvaluateCommand
         };
         var data = parsed.GetValue(Data)!.Select(path => DataSetReader.Read(CommonOptions.Resolve(parsed, path))).ToList();
         var folders = parsed.GetValue(Models)!.Select(path => CommonOptions.Resolve(parsed, path)).ToList();
-        var report = new EvaluationReport("Evaluation", Run(folders, data, options, parsed.GetValue(CommonOptions.Threads), error, interrupt.Token), [], []);
+        var report = new EvaluationReport("Evaluation", Run(folders, data, options, parsed, interrupt.Token), [], []);
         if (parsed.GetValue(Html) is { } path)
             OutputFolder.WriteFile(CommonOptions.Resolve(parsed, path), HtmlReport.Write(report));
         output.WriteLine(parsed.GetValue(CommonOptions.Json) ? JsonReport.Write(report, parsed.GetValue(Items)) : MarkdownReport.Write(report).TrimEnd());
@@ -60,7 +60,7 @@ internal static class EvaluateCommand
 
     /// <summary>Opens every folder (all faults at once) and evaluates.</summary>
     public static EvaluationResult Run(
-        IReadOnlyList<string> folders, IReadOnlyList<DataSet> data, EvaluationOptions options, int threads, TextWriter error, CancellationToken cancellation)
+        IReadOnlyList<string> folders, IReadOnlyList<DataSet> data, EvaluationOptions options, ParseResult parsed, CancellationToken cancellation)
     {
         var (opened, problems) = (new List<ModelFolder>(), new List<Problem>());
         try
@@ -69,7 +69,7 @@ internal static class EvaluateCommand
             {
                 try
                 {
-                    opened.Add(ModelFolder.Open(folder, name, threads));
+                    opened.Add(ModelFolder.Open(folder, name, parsed.GetValue(CommonOptions.Threads), parsed.GetValue(CommonOptions.Device)));
                 }
                 catch (InputException e)
                 {
@@ -79,7 +79,7 @@ internal static class EvaluateCommand
 
             if (problems.Count > 0)
                 throw new InputException(problems);
-            ProblemPrinter.Print(opened.SelectMany(model => model.Warnings), error);
+            ProblemPrinter.Print(opened.SelectMany(model => model.Warnings), parsed.InvocationConfiguration.Error);
             return Evaluator.Run([.. opened.Select(model => model.ForEvaluation())], data, options, cancellation);
         }
         finally

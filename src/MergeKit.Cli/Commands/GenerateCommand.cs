@@ -31,7 +31,7 @@ internal static class GenerateCommand
     {
         var command = new Command("generate", "Continue a text with a model.")
         {
-            Model, Prompt, PromptFile, Chat, SystemText, Limit, Temperature, TopK, TopP, MinP, Penalty, CommonOptions.Seed, IgnoreEnd, NoBos, CommonOptions.Threads,
+            Model, Prompt, PromptFile, Chat, SystemText, Limit, Temperature, TopK, TopP, MinP, Penalty, CommonOptions.Seed, IgnoreEnd, NoBos, CommonOptions.Threads, CommonOptions.Device,
         };
         command.SetAction(Execute);
         return command;
@@ -50,7 +50,7 @@ internal static class GenerateCommand
             RepetitionPenalty = parsed.GetValue(Penalty),
             Seed = parsed.GetValue(CommonOptions.Seed),
         });
-        using var opened = ModelOptions.Open(folder, parsed.GetValue(CommonOptions.Threads), error);
+        using var opened = ModelOptions.Open(folder, parsed);
         var (model, tokenizer) = (opened.Model, opened.Tokenizer);
         using (var interrupt = new Interrupt())
         {

@@ -16,21 +16,20 @@ internal static class LogitsCommand
 
     public static Command Create()
     {
-        var command = new Command("logits", "Write a model's logits and hidden states of a text to a file.") { Model, Prompt, Ids, Out, NoHidden, CommonOptions.Threads };
+        var command = new Command("logits", "Write a model's logits and hidden states of a text to a file.") { Model, Prompt, Ids, Out, NoHidden, CommonOptions.Threads, CommonOptions.Device };
         command.SetAction(Execute);
         return command;
     }
 
     private static int Execute(ParseResult parsed)
     {
-        var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+        var output = parsed.InvocationConfiguration.Output;
         var folder = CommonOptions.Resolve(parsed, parsed.GetValue(Model)!);
         var (text, given) = (parsed.GetValue(Prompt), parsed.GetValue(Ids));
         if (text is null == (given is not { Length: > 0 }))
             throw new InputException("give exactly one of --prompt and --ids");
-        var threads = parsed.GetValue(CommonOptions.Threads);
-        using var opened = text is null ? null : ModelOptions.Open(folder, threads, error);
-        using var alone = text is null ? LanguageModel.Open(folder, threads) : null;
+        using var opened = text is null ? null : ModelOptions.Open(folder, parsed);
+        using var alone = text is null ? LanguageModel.Open(folder, parsed.GetValue(CommonOptions.Threads), parsed.GetValue(CommonOptions.Device)) : null;
         var model = opened?.Model ?? alone!;
         var ids = text is null ? given! : opened!.Tokenizer.Encode(text);
         var trace = model.Trace([ids], new TraceOptions(HiddenStates: !parsed.GetValue(NoHidden)))[0];

@@ -10,10 +10,10 @@ internal static class ModelOptions
 {
     /// <summary>Opens model and tokenizer of a folder, and shows what was odd.</summary>
     /// <exception cref="InputException">One of them cannot be used, or they do not belong together.</exception>
-    public static ModelFolder Open(string folder, int threads, TextWriter error)
+    public static ModelFolder Open(string folder, ParseResult parsed)
     {
-        var opened = ModelFolder.Open(folder, NameOf(folder), threads);
-        ProblemPrinter.Print(opened.Warnings, error);
+        var opened = ModelFolder.Open(folder, NameOf(folder), parsed.GetValue(CommonOptions.Threads), parsed.GetValue(CommonOptions.Device));
+        ProblemPrinter.Print(opened.Warnings, parsed.InvocationConfiguration.Error);
         return opened;
     }
 

@@ -7,11 +7,12 @@ using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Reports;
 using MergeKit.Inference.Checking;
+using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Cli.Commands;
 
 /// <summary>Runs a finished but unpublished result beside its parents: the check, and the recipe's evaluation documents.</summary>
-internal sealed class ResultReview(MergePlan plan, string folder, string name, RunDisplay display, CancellationToken cancellation)
+internal sealed class ResultReview(MergePlan plan, string folder, string name, DeviceChoice device, RunDisplay display, CancellationToken cancellation)
 {
     private readonly List<EvaluationResult> _evaluations = [];
 
@@ -44,9 +45,9 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, R
         var opened = new List<ModelFolder>();
         try
         {
-            opened.Add(ModelFolder.Open(folder, name, plan.Options.Threads));
+            opened.Add(ModelFolder.Open(folder, name, plan.Options.Threads, device));
             foreach (var (other, path) in others)
-                opened.Add(ModelFolder.Open(path, other, plan.Options.Threads));
+                opened.Add(ModelFolder.Open(path, other, plan.Options.Threads, device));
             var options = new EvaluationOptions { Limit = null, Baseline = others.Any(other => other.Name == TemplateName) ? TemplateName : null };
             if (recipe.MaxNewTokens is { } tokens)
                 options = options with { MaxNewTokens = tokens };

@@ -41,7 +41,7 @@ internal static class RunCommand
 
     public static Command Create()
     {
-        var command = new Command("run", "Carry a recipe out: merge, verify, publish.") { Recipe, Output, Intermediate, Resume, NoResume, HashInputs, WriteCard, NoCard, NoCheck, Gate, Margin, CheckData, Quiet, CommonOptions.Json };
+        var command = new Command("run", "Carry a recipe out: merge, verify, publish.") { Recipe, Output, Intermediate, Resume, NoResume, HashInputs, WriteCard, NoCard, NoCheck, Gate, Margin, CheckData, CommonOptions.Device, Quiet, CommonOptions.Json };
         CommonOptions.AddPlanOptions(command);
         foreach (var option in NoEffect)
             command.Add(option);
@@ -72,7 +72,9 @@ internal static class RunCommand
                 Data = [.. (parsed.GetValue(CheckData) ?? []).Select(path => DataSetReader.Read(CommonOptions.Resolve(parsed, path)))],
                 Margin = parsed.GetValue(Margin),
                 Threads = parsed.GetValue(CommonOptions.Threads),
+                Device = parsed.GetValue(CommonOptions.Device),
             },
+            Device = parsed.GetValue(CommonOptions.Device),
             Cancellation = interrupt.Token,
         };
         var results = job.Run(new RunDisplay(error, parsed.GetValue(Quiet) || parsed.GetValue(CommonOptions.Json)));

@@ -7,6 +7,7 @@ using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Reports;
 using MergeKit.Inference.Checking;
+using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Cli.Commands;
 
@@ -31,6 +32,9 @@ internal sealed class RunJob
 
     /// <summary>How the result is checked; null: not at all.</summary>
     public required CheckOptions? Check { get; init; }
+
+    /// <summary>Where the result is run.</summary>
+    public required DeviceChoice Device { get; init; }
 
     public required CancellationToken Cancellation { get; init; }
 
@@ -137,7 +141,7 @@ internal sealed class RunJob
         var files = new Dictionary<string, string> { ["mergekit_config.yml"] = plan.Recipe.Yaml };
         if (isFinal && !Options.Raw)
         {
-            Review = new ResultReview(plan, folder, Path.GetFileName(OutputPath), display, Cancellation);
+            Review = new ResultReview(plan, folder, Path.GetFileName(OutputPath), Device, display, Cancellation);
             if (Check is not null)
                 Review.Check(Check);
             foreach (var evaluation in _evaluations)

@@ -46,8 +46,7 @@ internal static class ExactEvaluation
         {
             if (generated.Count > 0)
                 session.Append([generated[^1]]);
-            session.NextLogits(logits);
-            var best = ArgMax(logits);
+            var best = Next(session, logits);
             if (best == encoder.EosId)
                 break;
             generated.Add(best);
@@ -55,6 +54,14 @@ internal static class ExactEvaluation
         }
 
         return text;
+    }
+
+    private static int Next(ISession session, float[] logits)
+    {
+        if (session is IGreedySession greedy && greedy.NextArgMax() is var id and >= 0)
+            return id;
+        session.NextLogits(logits);
+        return ArgMax(logits);
     }
 
     private static int ArgMax(ReadOnlySpan<float> logits)

@@ -38,6 +38,13 @@ public interface ISession : IDisposable
     TokenScores Score(ReadOnlySpan<int> continuation);
 }
 
+/// <summary>A session that finds the most probable token without giving all logits out.</summary>
+public interface IGreedySession : ISession
+{
+    /// <summary>The most probable next token, the lowest id of equal ones; -1 where the largest logit is no finite number. Needs at least one token.</summary>
+    int NextArgMax();
+}
+
 /// <summary>A continuation to score after a context. The context holds at least one token.</summary>
 public readonly record struct ScoreRequest(ReadOnlyMemory<int> Context, ReadOnlyMemory<int> Continuation);
 

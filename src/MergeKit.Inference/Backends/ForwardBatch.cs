@@ -36,11 +36,16 @@ public sealed class ForwardBatch
     /// <summary>The sequences.</summary>
     public SequenceSpan[] Sequences { get; }
 
+    /// <summary>Whether the caches are needed after this pass; where not, they may be left without it.</summary>
+    public bool Retain { get; private init; } = true;
+
     /// <summary>Tokens in the batch.</summary>
     public int Tokens => Ids.Length;
 
     /// <summary>Lays out tokens that continue their caches.</summary>
-    public static ForwardBatch Continue(IReadOnlyList<SequencePart> parts)
+    /// <param name="parts">The sequences.</param>
+    /// <param name="retain">See <see cref="Retain"/>.</param>
+    public static ForwardBatch Continue(IReadOnlyList<SequencePart> parts, bool retain = true)
     {
         var total = parts.Sum(part => part.Ids.Length);
         var (ids, positions, sequences) = (new int[total], new int[total], new SequenceSpan[parts.Count]);
@@ -55,13 +60,13 @@ public sealed class ForwardBatch
             start += tokens.Length;
         }
 
-        return new ForwardBatch(ids, positions, null, sequences) { PositionRows = positions };
+        return new ForwardBatch(ids, positions, null, sequences) { PositionRows = positions, Retain = retain };
     }
 
     /// <summary>One whole sequence with rows of the position table and token types of its own.</summary>
     public static ForwardBatch Whole(IKvCache cache, int[] ids, int[] positionRows, int[] tokenTypes)
     {
         var positions = Enumerable.Range(0, ids.Length).ToArray();
-        return new ForwardBatch(ids, positions, tokenTypes, [new SequenceSpan(0, ids.Length, 0, ids.Length, cache)]) { PositionRows = positionRows };
+        return new ForwardBatch(ids, positions, tokenTypes, [new SequenceSpan(0, ids.Length, 0, ids.Length, cache)]) { PositionRows = positionRows, Retain = false };
     }
 }

@@ -13,6 +13,12 @@ public interface IMatrix
     int Columns { get; }
 }
 
+/// <summary>What a matrix is made of.</summary>
+/// <param name="Blocks">Stored tensors, each [out, in] or, transposed, [in, out]; their rows one below the other.</param>
+/// <param name="StoredTransposed">Whether they are stored [in, out].</param>
+/// <param name="Bias">Over all rows; null for none.</param>
+public sealed record MatrixSource(IReadOnlyList<WeightTensor> Blocks, bool StoredTransposed, float[]? Bias);
+
 /// <summary>Activations of a batch, [tokens, width] in float32, where the backend computes.</summary>
 public interface IBuffer : IDisposable
 {
@@ -41,8 +47,11 @@ public interface IKvCache : IDisposable
 /// without padding.</remarks>
 public interface IBackend : IDisposable
 {
-    /// <summary>Makes a matrix of row blocks; each block is a stored [out, in] (or, transposed, [in, out]) tensor.</summary>
-    IMatrix LoadMatrix(IReadOnlyList<WeightTensor> blocks, bool storedTransposed, float[]? bias);
+    /// <summary>Makes a matrix.</summary>
+    IMatrix LoadMatrix(MatrixSource source);
+
+    /// <summary>Makes matrices of one shape, the experts of a layer, that may lie together.</summary>
+    IReadOnlyList<IMatrix> LoadMatrices(IReadOnlyList<MatrixSource> sources);
 
     /// <summary>Makes an empty buffer.</summary>
     IBuffer CreateBuffer();
@@ -50,8 +59,16 @@ public interface IBackend : IDisposable
     /// <summary>Makes an empty cache for one sequence.</summary>
     IKvCache CreateCache();
 
+    /// <summary>The most tokens that one pass should have, so that activations stay within a bound.</summary>
+    int TokensPerPass { get; }
+
     /// <summary>Makes room in every cache of a batch for its new tokens, and counts them as held.</summary>
     void Extend(ForwardBatch batch);
+
+    /// <summary>Runs a pass over a batch after <see cref="Extend"/>; where an earlier pass of the same form was recorded, that may be replayed instead.</summary>
+    /// <param name="batch">The batch.</param>
+    /// <param name="pass">Calls the operations below, and nothing else that matters.</param>
+    void Run(ForwardBatch batch, Action pass);
 
     /// <summary>hidden = scale x token row + position row + type row, then the norm where there is one.</summary>
     void Embed(EmbeddingWeights weights, ForwardBatch batch, IBuffer hidden);
@@ -96,6 +113,9 @@ public interface IBackend : IDisposable
     /// <param name="logProbs">Receives ln p(target).</param>
     /// <param name="isArgMax">Receives whether the target had the largest logit; the lowest id wins ties.</param>
     void Score(HeadWeights weights, IBuffer hidden, ReadOnlySpan<int> rows, ReadOnlySpan<int> targets, Span<float> logProbs, Span<bool> isArgMax);
+
+    /// <summary>The id with the largest logit for each of some rows; the lowest id wins ties. -1 where that logit is no finite number.</summary>
+    void ArgMax(HeadWeights weights, IBuffer hidden, ReadOnlySpan<int> rows, Span<int> ids);
 
     /// <summary>Copies one row to another buffer, which then has that row only.</summary>
     void CopyRow(IBuffer source, int row, IBuffer destination);

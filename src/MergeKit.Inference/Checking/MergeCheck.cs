@@ -5,6 +5,7 @@ using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Evaluation;
 using MergeKit.Core.Evaluation.Data;
 using MergeKit.Core.Tokenization;
+using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Inference.Checking;
 
@@ -19,6 +20,9 @@ public sealed record CheckOptions
 
     /// <summary>Worker threads.</summary>
     public int Threads { get; init; } = Environment.ProcessorCount;
+
+    /// <summary>Where the models run.</summary>
+    public DeviceChoice Device { get; init; }
 
     /// <summary>Only the first items of each data set; null: all.</summary>
     public int? Limit { get; init; }
@@ -50,12 +54,12 @@ public static class MergeCheck
         var opened = new List<ModelFolder>();
         try
         {
-            var merged = ModelFolder.Open(folder, name, options.Threads);
+            var merged = ModelFolder.Open(folder, name, options.Threads, options.Device);
             opened.Add(merged);
             problems.AddRange(merged.Warnings);
             problems.AddRange(CheckEndTokens(folder, merged));
             foreach (var (parent, path) in parents)
-                if (TryOpen(parent, path, options.Threads, problems) is { } model)
+                if (TryOpen(parent, path, options, problems) is { } model)
                     opened.Add(model);
             var data = options.Data.Count > 0 ? options.Data : [CheckText.DataSet];
             CheckRoundTrip(data, merged.Tokenizer, name, problems);
@@ -74,11 +78,11 @@ public static class MergeCheck
         }
     }
 
-    private static ModelFolder? TryOpen(string name, string folder, int threads, List<Problem> problems)
+    private static ModelFolder? TryOpen(string name, string folder, CheckOptions options, List<Problem> problems)
     {
         try
         {
-            return ModelFolder.Open(folder, name, threads);
+            return ModelFolder.Open(folder, name, options.Threads, options.Device);
         }
         catch (InputException e)
         {

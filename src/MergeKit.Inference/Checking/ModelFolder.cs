@@ -29,15 +29,19 @@ public sealed class ModelFolder : IDisposable
     }
 
     /// <summary>Opens a folder under a name and checks that model and tokenizer belong together.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="name">What to call the model.</param>
+    /// <param name="threads">Workers on the CPU.</param>
+    /// <param name="device">Where the model runs.</param>
     /// <exception cref="InputException">One of them cannot be used, or the tokenizer has ids that the model has no row for.</exception>
-    public static ModelFolder Open(string folder, string name, int threads)
+    public static ModelFolder Open(string folder, string name, int threads, DeviceChoice device = default)
     {
         if (!Directory.Exists(folder))
             throw new InputException($"{folder}: there is no such model folder");
         var tokenizer = Tokenizer.Load(folder);
         var config = ModelConfig.Read(folder);
         ArchitectureCatalog.Get(config);
-        var model = LanguageModel.FromSource(name, config, new CheckpointWeightSource(Checkpoint.Open(folder)), threads);
+        var model = LanguageModel.FromSource(name, config, new CheckpointWeightSource(Checkpoint.Open(folder)), threads, device);
         if (tokenizer.VocabularySize <= model.VocabularySize)
             return new ModelFolder(model, tokenizer);
         model.Dispose();

@@ -5,6 +5,9 @@ using MergeKit.Inference.Backends;
 
 namespace MergeKit.Inference.Runtime;
 
+/// <summary>Makes the backend of a model from what is known before its weights are bound.</summary>
+internal delegate IBackend BackendMaker(Architecture architecture, ModelConfig config, NetworkSpec network, IWeightSource source);
+
 /// <summary>A network with its weights on a backend. Passes are serialised by <see cref="Enter"/>.</summary>
 internal sealed class Engine : IDisposable
 {
@@ -42,7 +45,7 @@ internal sealed class Engine : IDisposable
     }
 
     /// <summary>Binds a source's tensors; the engine owns the source from here on, also where this fails.</summary>
-    public static Engine Create(ModelConfig config, IWeightSource source, bool encoder, Func<NetworkSpec, IBackend> createBackend)
+    public static Engine Create(ModelConfig config, IWeightSource source, bool encoder, BackendMaker createBackend)
     {
         IBackend? backend = null;
         try
@@ -53,7 +56,7 @@ internal sealed class Engine : IDisposable
                     ? $"{config.File}: {architecture.Name} is a causal language model; an encoder is wanted"
                     : $"{config.File}: {architecture.Name} is a bidirectional encoder: it gives no distribution over the next token");
             var network = architecture.Network(config);
-            backend = createBackend(network);
+            backend = createBackend(architecture, config, network, source);
             var warnings = new List<Problem>();
             var weights = WeightLoader.Load(architecture, config, network, source, backend, warnings);
             return new Engine(architecture, network, source, backend, weights, warnings);

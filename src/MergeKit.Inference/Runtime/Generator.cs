@@ -41,8 +41,7 @@ public sealed class Generator(ILanguageModel model, Sampler sampler, IReadOnlySe
         for (var step = 0; step < limit; step++)
         {
             cancellation.ThrowIfCancellationRequested();
-            session.NextLogits(logits);
-            var id = sampler.Next(logits, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(history), step);
+            var id = Next(session, logits, history, step);
             if (endIds.Contains(id))
                 return StopReason.EndOfSequence;
             emit(id);
@@ -54,5 +53,13 @@ public sealed class Generator(ILanguageModel model, Sampler sampler, IReadOnlySe
         }
 
         return StopReason.TokenLimit;
+    }
+
+    private int Next(ISession session, float[] logits, List<int> history, int step)
+    {
+        if (sampler.IsArgMax && session is IGreedySession greedy && greedy.NextArgMax() is var id and >= 0)
+            return id;
+        session.NextLogits(logits);
+        return sampler.Next(logits, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(history), step);
     }
 }

@@ -3,7 +3,6 @@ using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Models;
 using MergeKit.Inference.Backends;
-using MergeKit.Inference.Backends.Cpu;
 
 namespace MergeKit.Inference.Runtime;
 
@@ -12,7 +11,9 @@ public sealed class LanguageModel : ILanguageModel
 {
     private readonly Engine _engine;
 
-    private LanguageModel(string name, Engine engine) => (Name, _engine) = (name, engine);
+    private readonly IReadOnlyList<Problem> _notes;
+
+    private LanguageModel(string name, Engine engine, IReadOnlyList<Problem>? notes = null) => (Name, _engine, _notes) = (name, engine, notes ?? []);
 
     /// <inheritdoc/>
     public string Name { get; }
@@ -26,28 +27,36 @@ public sealed class LanguageModel : ILanguageModel
     /// <summary>The network's declaration.</summary>
     public NetworkSpec Network => _engine.Network;
 
-    /// <summary>What was odd but usable when the weights were bound.</summary>
-    public IReadOnlyList<Problem> Warnings => _engine.Warnings;
+    /// <summary>What was odd but usable when the device was chosen and the weights were bound.</summary>
+    public IReadOnlyList<Problem> Warnings => [.. _notes, .. _engine.Warnings];
 
-    /// <summary>Opens a model folder. Weights stay where they are, memory-mapped.</summary>
+    /// <summary>Opens a model folder. On the CPU weights stay where they are, memory-mapped; on a GPU they are float32 where they are stored
+    /// so, else bfloat16.</summary>
     /// <param name="folder">A folder with config.json and safetensors files.</param>
-    /// <param name="threads">Workers; null for one per processor.</param>
+    /// <param name="threads">Workers on the CPU; null for one per processor.</param>
+    /// <param name="device">Where it runs.</param>
     /// <exception cref="InputException">The architecture or a configuration key is not understood, or tensors do not fit the configuration.</exception>
-    public static LanguageModel Open(string folder, int? threads = null)
+    /// <exception cref="EnvironmentException">The device cannot be used, or has too little memory for the model.</exception>
+    public static LanguageModel Open(string folder, int? threads = null, DeviceChoice device = default)
     {
         var config = ModelConfig.Read(folder);
         ArchitectureCatalog.Get(config);
         var name = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder));
-        return FromSource(name, config, new CheckpointWeightSource(Checkpoint.Open(folder)), threads);
+        return FromSource(name, config, new CheckpointWeightSource(Checkpoint.Open(folder)), threads, device);
     }
 
-    /// <summary>Makes a model of a configuration and any source of tensors, on the CPU.</summary>
+    /// <summary>Makes a model of a configuration and any source of tensors.</summary>
     /// <param name="name">What to call it.</param>
     /// <param name="config">The configuration.</param>
     /// <param name="source">The tensors; disposed of together with the model, also where this fails.</param>
-    /// <param name="threads">Workers; null for one per processor.</param>
-    public static LanguageModel FromSource(string name, ModelConfig config, IWeightSource source, int? threads = null) =>
-        FromSource(name, config, source, network => new CpuBackend(network, threads));
+    /// <param name="threads">Workers on the CPU; null for one per processor.</param>
+    /// <param name="device">Where it runs.</param>
+    /// <exception cref="EnvironmentException">The device cannot be used, or has too little memory for the model.</exception>
+    public static LanguageModel FromSource(string name, ModelConfig config, IWeightSource source, int? threads = null, DeviceChoice device = default)
+    {
+        var factory = new BackendFactory(device, threads);
+        return new(name, Engine.Create(config, source, encoder: false, factory.Create), factory.Notes);
+    }
 
     /// <summary>Makes a model of a configuration and any source of tensors, on a backend of the caller's choice.</summary>
     /// <param name="name">What to call it.</param>
@@ -55,7 +64,7 @@ public sealed class LanguageModel : ILanguageModel
     /// <param name="source">The tensors; disposed of together with the model, also where this fails.</param>
     /// <param name="createBackend">Makes the backend for the network that the configuration describes.</param>
     public static LanguageModel FromSource(string name, ModelConfig config, IWeightSource source, Func<NetworkSpec, IBackend> createBackend) =>
-        new(name, Engine.Create(config, source, encoder: false, createBackend));
+        new(name, Engine.Create(config, source, encoder: false, (_, _, network, _) => createBackend(network)));
 
     /// <inheritdoc/>
     public ISession Open() => new Session(Name, _engine);

@@ -2,7 +2,6 @@ using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Inference.Backends;
-using MergeKit.Inference.Backends.Cpu;
 
 namespace MergeKit.Inference.Runtime;
 
@@ -11,7 +10,9 @@ public sealed class MaskedLanguageModel : IDisposable
 {
     private readonly Engine _engine;
 
-    private MaskedLanguageModel(string name, Engine engine) => (Name, _engine) = (name, engine);
+    private readonly IReadOnlyList<Problem> _notes;
+
+    private MaskedLanguageModel(string name, Engine engine, IReadOnlyList<Problem>? notes = null) => (Name, _engine, _notes) = (name, engine, notes ?? []);
 
     /// <summary>What to call it in tables.</summary>
     public string Name { get; }
@@ -19,22 +20,33 @@ public sealed class MaskedLanguageModel : IDisposable
     /// <summary>The network's declaration.</summary>
     public NetworkSpec Network => _engine.Network;
 
-    /// <summary>What was odd but usable when the weights were bound.</summary>
-    public IReadOnlyList<Problem> Warnings => _engine.Warnings;
+    /// <summary>What was odd but usable when the device was chosen and the weights were bound.</summary>
+    public IReadOnlyList<Problem> Warnings => [.. _notes, .. _engine.Warnings];
 
-    /// <summary>Opens a model folder; weights stay memory-mapped.</summary>
+    /// <summary>Opens a model folder.</summary>
+    /// <param name="folder">A folder with config.json and safetensors files.</param>
+    /// <param name="threads">Workers on the CPU; null for one per processor.</param>
+    /// <param name="device">Where it runs.</param>
     /// <exception cref="InputException">The architecture or a configuration key is not understood, or tensors do not fit the configuration.</exception>
-    public static MaskedLanguageModel Open(string folder, int? threads = null)
+    /// <exception cref="EnvironmentException">The device cannot be used, or has too little memory for the model.</exception>
+    public static MaskedLanguageModel Open(string folder, int? threads = null, DeviceChoice device = default)
     {
         var config = ModelConfig.Read(folder);
         ArchitectureCatalog.Get(config);
         var name = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder));
-        return FromSource(name, config, new CheckpointWeightSource(Checkpoint.Open(folder)), threads);
+        return FromSource(name, config, new CheckpointWeightSource(Checkpoint.Open(folder)), threads, device);
     }
 
     /// <summary>Makes a model of a configuration and any source of tensors, which it then owns.</summary>
-    public static MaskedLanguageModel FromSource(string name, ModelConfig config, IWeightSource source, int? threads = null) =>
-        new(name, Engine.Create(config, source, encoder: true, network => new CpuBackend(network, threads)));
+    public static MaskedLanguageModel FromSource(string name, ModelConfig config, IWeightSource source, int? threads = null, DeviceChoice device = default)
+    {
+        var factory = new BackendFactory(device, threads);
+        return new(name, Engine.Create(config, source, encoder: true, factory.Create), factory.Notes);
+    }
+
+    /// <summary>Makes a model of a configuration and any source of tensors, on a backend of the caller's choice.</summary>
+    public static MaskedLanguageModel FromSource(string name, ModelConfig config, IWeightSource source, Func<NetworkSpec, IBackend> createBackend) =>
+        new(name, Engine.Create(config, source, encoder: true, (_, _, network, _) => createBackend(network)));
 
     /// <summary>Runs one sequence. Positions with mask 0 are left out of it: nothing attends to them, and their rows of the result stay 0.</summary>
     /// <param name="ids">Token ids.</param>

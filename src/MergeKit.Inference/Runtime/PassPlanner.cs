@@ -8,8 +8,8 @@ internal static class PassPlanner
     private const long ActivationBytes = 96L << 20;
     private const int Most = 4096, Least = 64;
 
-    /// <summary>Tokens per pass.</summary>
-    public static int TokensPerPass(NetworkSpec network)
+    /// <summary>Tokens per pass on the CPU.</summary>
+    public static int CpuTokens(NetworkSpec network)
     {
         var widest = network.Layers.Max(layer => (long)Math.Max(
             layer.Attention.Heads * (long)(layer.Attention.HeadDim + layer.Attention.ValueDim) * 2,
@@ -18,9 +18,9 @@ internal static class PassPlanner
     }
 
     /// <summary>Parts of a sequence, in order.</summary>
-    public static IEnumerable<ReadOnlyMemory<int>> Split(NetworkSpec network, ReadOnlyMemory<int> ids)
+    public static IEnumerable<ReadOnlyMemory<int>> Split(Engine engine, ReadOnlyMemory<int> ids)
     {
-        var size = TokensPerPass(network);
+        var size = engine.Backend.TokensPerPass;
         for (var start = 0; start < ids.Length; start += size)
             yield return ids.Slice(start, Math.Min(size, ids.Length - start));
     }

@@ -17,6 +17,9 @@ public sealed class Sampler
         _options = options;
     }
 
+    /// <summary>Whether the draw is that of the largest logit as the model gives it.</summary>
+    public bool IsArgMax => _options is { RepetitionPenalty: 1 } and ({ Temperature: 0 } or { TopK: 1 });
+
     /// <summary>Draws an id.</summary>
     /// <param name="logits">One per id; overwritten.</param>
     /// <param name="history">Ids already there, for the repetition penalty.</param>

@@ -5,7 +5,7 @@ using MergeKit.Inference.Backends;
 namespace MergeKit.Inference.Runtime;
 
 /// <summary>One growing sequence of a <see cref="LanguageModel"/>.</summary>
-internal sealed class Session(string name, Engine engine) : ISession
+internal sealed class Session(string name, Engine engine) : IGreedySession
 {
     private readonly IKvCache _cache = engine.Backend.CreateCache();
     private readonly IBuffer _last = engine.Backend.CreateBuffer();
@@ -44,6 +44,16 @@ internal sealed class Session(string name, Engine engine) : ISession
     }
 
     /// <inheritdoc/>
+    public int NextArgMax()
+    {
+        Refresh();
+        var id = 0;
+        using (engine.Enter())
+            engine.Backend.ArgMax(engine.Weights.Head, _last, [0], new Span<int>(ref id));
+        return id;
+    }
+
+    /// <inheritdoc/>
     public TokenScores Score(ReadOnlySpan<int> continuation)
     {
         Check(continuation);
@@ -74,7 +84,7 @@ internal sealed class Session(string name, Engine engine) : ISession
     private void Feed(ReadOnlyMemory<int> ids, Action<int, IBuffer> visit)
     {
         var (start, length) = (0, _ids.Count + ids.Length);
-        foreach (var part in PassPlanner.Split(engine.Network, ids))
+        foreach (var part in PassPlanner.Split(engine, ids))
         {
             try
             {

@@ -73,20 +73,30 @@ internal sealed class WeightLoader
         var packed = spec.Experts.Count == 0 || (!_lookup.Has(spec.Experts[0].Down.Name + ".weight") && _lookup.Has(spec.Packed.Down.Name));
         return new MoeWeights(
             spec.Routing, Matrix(spec.Router), spec.Correction is { } correction ? _lookup.Read(correction.Name, correction.Shape) : null,
-            packed ? Packed(spec) : [.. spec.Experts.Select(Mlp)], spec.Shared is { } shared ? Mlp(shared) : null,
+            packed ? Packed(spec) : Separate(spec), spec.Shared is { } shared ? Mlp(shared) : null,
             spec.SharedGate is { } gate ? Matrix(gate) : null);
     }
 
-    private List<MlpWeights> Packed(MoeSpec spec)
+    private IReadOnlyList<MlpWeights> Packed(MoeSpec spec)
     {
         var packed = spec.Packed;
         var (gateUp, down) = (Tensor(packed.GateUp), Tensor(packed.Down));
         float[]? gateUpBias = packed.Biases is { } biases ? _lookup.Read(biases.GateUp.Name, biases.GateUp.Shape) : null;
         float[]? downBias = packed.Biases is { } both ? _lookup.Read(both.Down.Name, both.Down.Shape) : null;
-        return [.. Enumerable.Range(0, spec.Routing.Experts).Select(expert => new MlpWeights(
-            spec.Activation, packed.Interleaved ? GateKind.Interleaved : GateKind.Halves, spec.ClampedSwigluLimit,
-            _backend.LoadMatrix([gateUp.At(expert)], packed.StoredTransposed, Part(gateUpBias, expert, 2 * spec.Intermediate)),
-            _backend.LoadMatrix([down.At(expert)], packed.StoredTransposed, Part(downBias, expert, _network.HiddenSize)), spec.Intermediate))];
+        return Experts(
+            spec, packed.Interleaved ? GateKind.Interleaved : GateKind.Halves,
+            expert => new MatrixSource([gateUp.At(expert)], packed.StoredTransposed, Part(gateUpBias, expert, 2 * spec.Intermediate)),
+            expert => new MatrixSource([down.At(expert)], packed.StoredTransposed, Part(downBias, expert, _network.HiddenSize)));
+    }
+
+    private IReadOnlyList<MlpWeights> Separate(MoeSpec spec) => Experts(
+        spec, GateKind.Halves, expert => Source(spec.Experts[expert].Gate!, spec.Experts[expert].Up!), expert => Source(spec.Experts[expert].Down));
+
+    private IReadOnlyList<MlpWeights> Experts(MoeSpec spec, GateKind gate, Func<int, MatrixSource> input, Func<int, MatrixSource> down)
+    {
+        var experts = Enumerable.Range(0, spec.Routing.Experts).ToList();
+        var (inputs, downs) = (_backend.LoadMatrices([.. experts.Select(input)]), _backend.LoadMatrices([.. experts.Select(down)]));
+        return [.. experts.Select(expert => new MlpWeights(spec.Activation, gate, spec.ClampedSwigluLimit, inputs[expert], downs[expert], spec.Intermediate))];
     }
 
     private static float[]? Part(float[]? values, int index, int size) => values is { Length: > 0 } ? values.AsSpan(index * size, size).ToArray() : null;
@@ -104,19 +114,21 @@ internal sealed class WeightLoader
             return new HeadWeights(spec, Matrix(spec.Output), transform, Norm(spec.TransformNorm));
         _lookup.Accept(name);
         var bias = spec.Output.HasBias ? _lookup.Read(spec.Output.BiasName, spec.Output.Out) : null;
-        var output = _backend.LoadMatrix([Tensor(_network.Embedding.Tokens)], spec.Output.StoredTransposed, bias);
+        var output = _backend.LoadMatrix(new MatrixSource([Tensor(_network.Embedding.Tokens)], spec.Output.StoredTransposed, bias));
         return new HeadWeights(spec, output, transform, Norm(spec.TransformNorm));
     }
 
     private WeightTensor Tensor(TensorSpec spec) => _lookup.Find(spec.Name, spec.Shape);
 
-    private IMatrix Matrix(params IReadOnlyList<LinearSpec> blocks)
+    private IMatrix Matrix(params IReadOnlyList<LinearSpec> blocks) => _backend.LoadMatrix(Source(blocks));
+
+    private MatrixSource Source(params IReadOnlyList<LinearSpec> blocks)
     {
         var tensors = blocks.Select(block => _lookup.Find(block.Name + ".weight", block.StoredShape)).ToList();
         var bias = blocks.Any(block => block.HasBias)
             ? blocks.SelectMany(block => block.HasBias ? _lookup.Read(block.BiasName, block.Out) : new float[block.Out]).ToArray()
             : null;
-        return _backend.LoadMatrix(tensors, blocks[0].StoredTransposed, bias);
+        return new MatrixSource(tensors, blocks[0].StoredTransposed, bias);
     }
 
     private NormWeights? Norm(NormSpec? spec)

@@ -31,6 +31,10 @@ public sealed class EngineCase : IDisposable
 
     public IEnumerable<string> Names => _results.Tensors.Select(tensor => tensor.Name);
 
+    /// <summary>The largest difference that the reference itself has when run in bfloat16.</summary>
+    public double BFloat16Loss(string prompt) =>
+        _references.GetProperty("prompts").GetProperty(prompt).GetProperty("bfloat16_run").GetProperty("logits_max_abs_diff").GetDouble();
+
     public LanguageModel Open(string form) => LanguageModel.FromSource(form, Config(form), new CheckpointWeightSource(Checkpoint.Open(Folder)), 2);
 
     public MaskedLanguageModel OpenEncoder(string form) =>

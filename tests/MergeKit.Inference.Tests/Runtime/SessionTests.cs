@@ -69,7 +69,7 @@ public class SessionTests
     {
         using var model = Open();
         var ids = Ids(5000);
-        Assert.True(PassPlanner.TokensPerPass(model.Network) < ids.Length);
+        Assert.True(PassPlanner.CpuTokens(model.Network) < ids.Length);
         using var session = model.Open();
         session.Append(ids.AsSpan(0, 1));
         var whole = model.Score([new ScoreRequest(ids.AsMemory(0, 1), ids.AsMemory(1))])[0];
@@ -86,7 +86,7 @@ public class SessionTests
             .Replace("\"rope_theta\": 10000.0", dynamic, StringComparison.Ordinal));
         Assert.True(model.Network.RotaryDependsOnLength);
         var ids = Ids(4500);
-        Assert.True(PassPlanner.TokensPerPass(model.Network) < ids.Length);
+        Assert.True(PassPlanner.CpuTokens(model.Network) < ids.Length);
         using var session = model.Open();
         session.Append(ids);
         var whole = model.Trace([ids], new TraceOptions())[0].Logits;

@@ -27,13 +27,22 @@ public sealed class CpuBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public IMatrix LoadMatrix(IReadOnlyList<WeightTensor> blocks, bool storedTransposed, float[]? bias) => new CpuMatrix(blocks, storedTransposed, bias);
+    public IMatrix LoadMatrix(MatrixSource source) => new CpuMatrix(source.Blocks, source.StoredTransposed, source.Bias);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<IMatrix> LoadMatrices(IReadOnlyList<MatrixSource> sources) => [.. sources.Select(LoadMatrix)];
 
     /// <inheritdoc/>
     public IBuffer CreateBuffer() => new CpuBuffer();
 
     /// <inheritdoc/>
     public IKvCache CreateCache() => new CpuKvCache(_network);
+
+    /// <inheritdoc/>
+    public int TokensPerPass => PassPlanner.CpuTokens(_network);
+
+    /// <inheritdoc/>
+    public void Run(ForwardBatch batch, Action pass) => pass();
 
     /// <inheritdoc/>
     public void Extend(ForwardBatch batch)
@@ -113,6 +122,19 @@ public sealed class CpuBackend : IBackend
     /// <inheritdoc/>
     public void Score(HeadWeights weights, IBuffer hidden, ReadOnlySpan<int> rows, ReadOnlySpan<int> targets, Span<float> logProbs, Span<bool> isArgMax) =>
         _head.Score(weights, (CpuBuffer)hidden, rows, targets, logProbs, isArgMax);
+
+    /// <inheritdoc/>
+    public void ArgMax(HeadWeights weights, IBuffer hidden, ReadOnlySpan<int> rows, Span<int> ids)
+    {
+        var logits = new float[_network.VocabularySize];
+        for (var i = 0; i < rows.Length; i++)
+        {
+            Logits(weights, hidden, rows[i], logits);
+            ids[i] = TensorPrimitives.IndexOfMax<float>(logits);
+            if (!float.IsFinite(logits[ids[i]]))
+                ids[i] = -1;
+        }
+    }
 
     /// <inheritdoc/>
     public void CopyRow(IBuffer source, int row, IBuffer destination) =>

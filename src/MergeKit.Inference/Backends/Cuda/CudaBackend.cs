@@ -8,51 +8,77 @@ namespace MergeKit.Inference.Backends.Cuda;
 /// <summary>The forward pass on an NVIDIA GPU: residual stream, norms, softmax and log-probabilities in float32, matrices and what they read in one type.</summary>
 public sealed class CudaBackend : IBackend
 {
+    private const long ActivationBytes = 2L << 30;
+    private const int MostTokens = 16384, LeastTokens = 512;
     private readonly CudaContext _cuda;
     private readonly NetworkSpec _network;
     private readonly CudaType _type;
-    private readonly DenseProduct _product;
+    private readonly bool _ownsContext;
+    private readonly CudaLinear _linear;
     private readonly CudaWeights _weights;
     private readonly KvPool _pool;
     private readonly CudaBatch _batch;
     private readonly CudaAttention _attention;
+    private readonly CudaMoe _moe;
     private readonly CudaHead _head;
-    private readonly CudaBuffer _converted, _wide, _inner;
+    private readonly CudaReplay _replay;
+    private readonly CudaBuffer _wide, _inner, _shared, _sharedGate, _converted;
 
     /// <summary>A backend for one network.</summary>
-    /// <param name="cuda">The device; stays the caller's.</param>
+    /// <param name="cuda">The device.</param>
     /// <param name="network">The network.</param>
     /// <param name="type">Type of matrices, of what they read, and of the cache.</param>
-    /// <exception cref="InputException">The network has parts that this backend does not compute; lists them.</exception>
-    public CudaBackend(CudaContext cuda, NetworkSpec network, CudaType type = CudaType.BFloat16)
+    /// <param name="ownsContext">Whether the device is disposed of together with the backend.</param>
+    public CudaBackend(CudaContext cuda, NetworkSpec network, CudaType type = CudaType.BFloat16, bool ownsContext = false)
     {
         ArgumentNullException.ThrowIfNull(cuda);
-        if (Unsupported(network) is { Count: > 0 } problems)
-            throw new InputException(problems);
-        (_cuda, _network, _type) = (cuda, network, type);
-        (_product, _weights, _pool, _batch) = (new DenseProduct(cuda), new CudaWeights(cuda, type), new KvPool(cuda, network, type), new CudaBatch(cuda));
-        (_converted, _wide, _inner) = (new CudaBuffer(cuda), new CudaBuffer(cuda), new CudaBuffer(cuda));
-        _attention = new CudaAttention(cuda, network, type, _weights, _batch, _pool);
-        _head = new CudaHead(cuda, type, _product);
-    }
-
-    /// <summary>What of a network this backend does not compute; empty where it can run it.</summary>
-    public static IReadOnlyList<Problem> Unsupported(NetworkSpec network)
-    {
-        ArgumentNullException.ThrowIfNull(network);
-        var problems = new List<Problem>();
-        if (network.Layers.Any(layer => layer.Moe is not null))
-            problems.Add(Problem.Error("mixtures of experts are not computed on the GPU; the CPU computes them"));
-        if (network.Layers.Any(layer => layer.Attention.Latent is not null))
-            problems.Add(Problem.Error("latent attention is not computed on the GPU; the CPU computes it"));
-        return problems;
+        (_cuda, _network, _type, _ownsContext) = (cuda, network, type, ownsContext);
+        (_linear, _weights, _pool, _batch) = (new CudaLinear(cuda, type), new CudaWeights(cuda, type), new KvPool(cuda, network, type), new CudaBatch(cuda));
+        (_wide, _inner, _shared, _sharedGate, _converted) = (new CudaBuffer(cuda), new CudaBuffer(cuda), new CudaBuffer(cuda), new CudaBuffer(cuda), new CudaBuffer(cuda));
+        _attention = new CudaAttention(cuda, network, _linear, _weights, _batch, _pool);
+        (_moe, _head, _replay) = (new CudaMoe(cuda, _linear, _weights), new CudaHead(cuda, _linear), new CudaReplay(cuda));
+        TokensPerPass = PassTokens(network, type);
     }
 
     /// <inheritdoc/>
-    public IMatrix LoadMatrix(IReadOnlyList<WeightTensor> blocks, bool storedTransposed, float[]? bias)
+    public int TokensPerPass { get; }
+
+    /// <summary>Bytes of activations and logits of the largest pass, about.</summary>
+    public static long PassBytes(NetworkSpec network, CudaType type) =>
+        PassTokens(network, type) * BytesPerToken(network, type) + CudaHead.WorkspaceBytes(network);
+
+    private static int PassTokens(NetworkSpec network, CudaType type) => (int)Math.Clamp(ActivationBytes / BytesPerToken(network, type), LeastTokens, MostTokens);
+
+    private static long BytesPerToken(NetworkSpec network, CudaType type)
+    {
+        var size = type.Size();
+        var (block, attention) = (0L, 0L);
+        foreach (var layer in network.Layers)
+        {
+            var spec = layer.Attention;
+            var (query, own) = ((long)spec.Heads * spec.HeadDim, (long)spec.KvHeads * (spec.HeadDim + spec.ValueDim));
+            attention = Math.Max(attention, size * (2 * query + 2 * own + (long)spec.Heads * spec.ValueDim) + (spec.Latent is null ? 0 : 4 * (query + own + 2 * network.HiddenSize)));
+            var wide = 3L * size * (layer.Mlp?.Intermediate ?? layer.Moe!.Shared?.Intermediate ?? 0);
+            if (layer.Moe is { } moe)
+                wide += moe.Routing.TopK * (3L * size * moe.Intermediate + (size + 4L) * network.HiddenSize) + 8L * moe.Routing.Experts;
+            block = Math.Max(block, wide);
+        }
+
+        return block + attention + (4L + 4 + 3 * size) * network.HiddenSize;
+    }
+
+    /// <inheritdoc/>
+    public IMatrix LoadMatrix(MatrixSource source)
     {
         _cuda.MakeCurrent();
-        return _weights.Matrix(blocks, storedTransposed, bias);
+        return _weights.Matrix(source);
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<IMatrix> LoadMatrices(IReadOnlyList<MatrixSource> sources)
+    {
+        _cuda.MakeCurrent();
+        return _weights.Stack(sources);
     }
 
     /// <inheritdoc/>
@@ -65,9 +91,22 @@ public sealed class CudaBackend : IBackend
     public void Extend(ForwardBatch batch)
     {
         _cuda.MakeCurrent();
-        foreach (var sequence in batch.Sequences)
-            ((CudaKvCache)sequence.Cache).Extend(sequence.Count);
+        _weights.Finish();
+        if (CudaBatch.Keeps(batch))
+            foreach (var sequence in batch.Sequences)
+                ((CudaKvCache)sequence.Cache).Extend(sequence.Count);
         _batch.Set(batch);
+        _attention.Set();
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>Decode steps are recorded and replayed. Experts are sorted on the host, so passes with experts are not.</remarks>
+    public void Run(ForwardBatch batch, Action pass)
+    {
+        if (batch.Sequences.Any(span => span.Count != 1 || span.Past == 0) || _network.Layers.Any(layer => layer.Moe is not null))
+            pass();
+        else
+            _replay.Run((batch.Sequences.Length, _batch.TableStride, 0), pass);
     }
 
     /// <inheritdoc/>
@@ -111,15 +150,8 @@ public sealed class CudaBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public void Project(IMatrix matrix, IBuffer x, IBuffer output, bool accumulate)
-    {
-        var (weights, rows, result) = ((CudaMatrix)matrix, x.Rows, (CudaBuffer)output);
-        var input = Operand((CudaBuffer)x);
-        var target = accumulate ? result.Pointer : result.Resize(rows, weights.Rows, CudaType.Float32);
-        _product.Multiply(weights.Weights, input, target, rows, weights.Rows, weights.Columns, _type, CudaType.Float32, accumulate);
-        if (weights.Bias != 0)
-            Elementwise.AddBias(_cuda, target, weights.Bias, rows, weights.Rows);
-    }
+    public void Project(IMatrix matrix, IBuffer x, IBuffer output, bool accumulate) =>
+        _linear.Project((CudaMatrix)matrix, (CudaBuffer)x, (CudaBuffer)output, accumulate);
 
     /// <inheritdoc/>
     public void Activate(Activation activation, IBuffer x)
@@ -131,10 +163,10 @@ public sealed class CudaBackend : IBackend
     /// <inheritdoc/>
     public void ProjectQkv(AttentionWeights weights, int layer, IBuffer x, ForwardBatch batch, IBuffer queries)
     {
-        var matrix = (CudaMatrix)weights.Qkv!;
-        var qkv = _wide.Resize(batch.Tokens, matrix.Rows, _type);
-        _product.Multiply(matrix.Weights, Operand((CudaBuffer)x), qkv, batch.Tokens, matrix.Rows, matrix.Columns, _type, _type, accumulate: false);
-        _attention.Prepare(weights, layer, qkv, matrix.Bias, (CudaBuffer)queries);
+        if (weights.Qkv is not CudaMatrix matrix)
+            _attention.PrepareLatent(weights, layer, (CudaBuffer)x, (CudaBuffer)queries);
+        else
+            _attention.Prepare(weights, layer, _linear.Multiply(matrix, (CudaBuffer)x, _wide), matrix.Bias, (CudaBuffer)queries);
     }
 
     /// <inheritdoc/>
@@ -145,19 +177,34 @@ public sealed class CudaBackend : IBackend
     public void Mlp(MlpWeights weights, IBuffer x, IBuffer output, bool accumulate)
     {
         var (input, rows) = ((CudaMatrix)weights.Input, x.Rows);
-        var wide = _wide.Resize(rows, input.Rows, _type);
-        _product.Multiply(input.Weights, Operand((CudaBuffer)x), wide, rows, input.Rows, input.Columns, _type, _type, accumulate: false);
+        var wide = _linear.Multiply(input, (CudaBuffer)x, _wide);
         var inner = _inner.Resize(rows, weights.Intermediate, _type);
         if (weights.Gate == GateKind.None)
             Elementwise.Activate(_cuda, weights.Activation, wide, input.Bias, inner, rows, weights.Intermediate, _type);
         else
             Elementwise.Gate(_cuda, weights.Activation, weights.Gate, weights.ClampedLimit, wide, input.Bias, inner, rows, weights.Intermediate, _type);
-        Project(weights.Down, _inner, output, accumulate);
+        _linear.Project((CudaMatrix)weights.Down, _inner, (CudaBuffer)output, accumulate);
     }
 
     /// <inheritdoc/>
-    public void Moe(MoeWeights weights, IBuffer x, IBuffer output, bool accumulate, RouterChoice? choice) =>
-        throw new CudaException("mixtures of experts are not computed on the GPU; networks that have them are refused when the backend is made");
+    public void Moe(MoeWeights weights, IBuffer x, IBuffer output, bool accumulate, RouterChoice? choice)
+    {
+        var (input, result) = ((CudaBuffer)x, (CudaBuffer)output);
+        if (!accumulate)
+            _cuda.Stream.Fill(result.Resize(input.Rows, input.Columns, CudaType.Float32), 0, (long)input.Rows * input.Columns * sizeof(float));
+        _moe.Run(weights, input, result, choice);
+        if (weights.Shared is not { } shared)
+            return;
+        if (weights.SharedGate is null)
+        {
+            Mlp(shared, x, output, accumulate: true);
+            return;
+        }
+
+        Mlp(shared, x, _shared, accumulate: false);
+        _linear.Project((CudaMatrix)weights.SharedGate, input, _sharedGate, accumulate: false);
+        Elementwise.AddGated(_cuda, result.Pointer, _shared.Pointer, _sharedGate.Pointer, input.Rows, input.Columns);
+    }
 
     /// <inheritdoc/>
     public void Logits(HeadWeights weights, IBuffer hidden, int row, Span<float> logits)
@@ -171,6 +218,13 @@ public sealed class CudaBackend : IBackend
     {
         _cuda.MakeCurrent();
         _head.Score(weights, (CudaBuffer)hidden, rows, targets, logProbs, isArgMax);
+    }
+
+    /// <inheritdoc/>
+    public void ArgMax(HeadWeights weights, IBuffer hidden, ReadOnlySpan<int> rows, Span<int> ids)
+    {
+        _cuda.MakeCurrent();
+        _head.ArgMax(weights, (CudaBuffer)hidden, rows, ids);
     }
 
     /// <inheritdoc/>
@@ -203,19 +257,11 @@ public sealed class CudaBackend : IBackend
     {
         _cuda.MakeCurrent();
         _cuda.Synchronize();
-        foreach (var part in new IDisposable[] { _attention, _head, _batch, _pool, _weights, _product, _converted, _wide, _inner })
+        foreach (var part in new IDisposable[] { _replay, _attention, _moe, _head, _batch, _pool, _weights, _linear, _wide, _inner, _shared, _sharedGate, _converted })
             part.Dispose();
+        if (_ownsContext)
+            _cuda.Dispose();
     }
 
-    private nint AsFloat(CudaBuffer x) => x.Type == CudaType.Float32 ? x.Pointer : throw new ArgumentException("a delta is float32", nameof(x));
-
-    /// <summary>A buffer as matrices read it.</summary>
-    private nint Operand(CudaBuffer x)
-    {
-        if (x.Type == _type)
-            return x.Pointer;
-        var target = _converted.Resize(x.Rows, x.Columns, _type);
-        Elementwise.Convert(_cuda, x.Pointer, x.Type, target, _type, (long)x.Rows * x.Columns);
-        return target;
-    }
+    private static nint AsFloat(CudaBuffer x) => x.Type == CudaType.Float32 ? x.Pointer : throw new ArgumentException("a delta is float32", nameof(x));
 }

@@ -19,12 +19,15 @@ internal sealed class CudaBuffer(CudaContext cuda) : IBuffer
         var bytes = checked(rows * columns * type.Size());
         if (_data is null || bytes > _data.Bytes)
         {
+            if (_data is not null)
+                cuda.Memory.CountMove();
             _data?.Dispose();
             _data = null;
             _data = cuda.Memory.Allocate(bytes, $"activations of {rows} x {columns}");
         }
 
         (Rows, Columns, Type) = (checked((int)rows), checked((int)columns), type);
+        cuda.Touched?.Add(this);
         return _data.Pointer;
     }
 

@@ -37,6 +37,9 @@ public sealed class CudaContext : IDisposable
     /// <summary>The stream that work goes to.</summary>
     public CudaStreamHandle Stream { get; }
 
+    /// <summary>Receives every buffer that gets a shape, while a pass is recorded; null otherwise.</summary>
+    internal List<CudaBuffer>? Touched { get; set; }
+
     /// <summary>Makes kernels.</summary>
     public KernelCompiler Compiler { get; }
 

@@ -31,9 +31,9 @@ public sealed record CudaDevice(
     /// <summary>Why the device cannot be used; null where it can.</summary>
     public string? Refusal =>
         DriverVersion < LeastDriver
-            ? $"cuda:{Index} ({Name}): the driver supports CUDA {DriverVersion / 1000}.{DriverVersion % 1000 / 10}; 12.4 or newer (driver 550) is needed. The CPU is used"
+            ? $"cuda:{Index} ({Name}): the driver supports CUDA {DriverVersion / 1000}.{DriverVersion % 1000 / 10}; 12.4 or newer (driver 550) is needed"
         : Major < LeastMajor
-            ? $"cuda:{Index} ({Name}): compute capability {Major}.{Minor}; 8.0 or newer is needed. The CPU is used"
+            ? $"cuda:{Index} ({Name}): compute capability {Major}.{Minor}; 8.0 or newer is needed"
         : null;
 
     /// <summary>All devices that the driver shows.</summary>
@@ -58,7 +58,7 @@ public sealed record CudaDevice(
             var all = All();
             var reasons = all.Where(device => device.Refusal is not null).Select(device => device.Refusal!).ToList();
             if (all.Count == 0)
-                reasons.Add("the CUDA driver shows no device. The CPU is used");
+                reasons.Add("the CUDA driver shows no device");
             return ([.. all.Where(device => device.Refusal is null)], reasons);
         }
         catch (CudaException exception)

@@ -1,24 +1,30 @@
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
+using MergeKit.Core.Architectures;
 using MergeKit.Inference.Backends.Cuda.Kernels;
 
 namespace MergeKit.Inference.Backends.Cuda;
 
 /// <summary>Hidden states to logits and log-probabilities on the device, in chunks of the vocabulary.</summary>
-internal sealed class CudaHead(CudaContext cuda, CudaType type, DenseProduct product) : IDisposable
+internal sealed class CudaHead(CudaContext cuda, CudaLinear linear) : IDisposable
 {
     /// <summary>Logits held at once: 32 MB in float32, so that they stay in the second-level cache.</summary>
     private const long ChunkFloats = 8L << 20;
 
-    private const int RowBlock = 1024;
-    private readonly CudaBuffer _rows = new(cuda), _gathered = new(cuda), _logits = new(cuda), _targets = new(cuda), _states = new(cuda);
+    private const int RowBlock = 1024, ArgMaxRows = 64;
+    private readonly CudaType _type = linear.Type;
+    private readonly CudaBuffer _rows = new(cuda), _gathered = new(cuda), _logits = new(cuda), _targets = new(cuda), _states = new(cuda), _best = new(cuda), _ids = new(cuda);
+
+    /// <summary>Bytes that logits take at most.</summary>
+    public static long WorkspaceBytes(NetworkSpec network) => Math.Max(ChunkFloats, (long)ArgMaxRows * network.VocabularySize) * sizeof(float);
 
     /// <summary>The logits of one row.</summary>
     public void Logits(HeadWeights weights, CudaBuffer hidden, int row, Span<float> logits)
     {
         var matrix = (CudaMatrix)weights.Output;
-        Gather(hidden, [row]);
+        Gather(hidden, _rows.Fill<int>([row]), 1);
         var values = _logits.Resize(1, matrix.Rows, CudaType.Float32);
-        product.Multiply(matrix.Weights, _gathered.Pointer, values, 1, matrix.Rows, matrix.Columns, type, CudaType.Float32, accumulate: false);
+        linear.Multiply(matrix.Weights, _gathered.Pointer, values, 1, matrix.Rows, matrix.Columns, CudaType.Float32, accumulate: false);
         if (matrix.Bias != 0)
             Elementwise.AddBias(cuda, values, matrix.Bias, 1, matrix.Rows);
         cuda.Stream.Download(values, logits);
@@ -31,45 +37,64 @@ internal sealed class CudaHead(CudaContext cuda, CudaType type, DenseProduct pro
         TensorPrimitives.Multiply(logits, cap, logits);
     }
 
-    /// <summary>ln p(target) of each row.</summary>
+    /// <summary>ln p(target) of each row. All work is queued before the first result is read.</summary>
     public void Score(HeadWeights weights, CudaBuffer hidden, ReadOnlySpan<int> rows, ReadOnlySpan<int> targets, Span<float> logProbs, Span<bool> isArgMax)
     {
+        if (rows.IsEmpty)
+            return;
+        var (sentRows, sentTargets) = (_rows.Fill(rows), _targets.Fill(targets));
+        var states = _states.Resize(rows.Length, 4, CudaType.Float32);
+        ScoreHead.Start(cuda, states, rows.Length);
         for (var start = 0; start < rows.Length; start += RowBlock)
         {
             var count = Math.Min(RowBlock, rows.Length - start);
-            Gather(hidden, rows.Slice(start, count));
-            var states = Scan(weights, targets.Slice(start, count));
-            for (var i = 0; i < count; i++)
-            {
-                logProbs[start + i] = states[i].LogProbability;
-                isArgMax[start + i] = states[i].ArgMax == targets[start + i];
-            }
+            Gather(hidden, sentRows + start * sizeof(int), count);
+            Scan(weights, count, sentTargets + start * sizeof(int), states + start * Unsafe.SizeOf<ScoreHead.State>());
+        }
+
+        var results = new ScoreHead.State[rows.Length];
+        cuda.Stream.Download<ScoreHead.State>(states, results);
+        for (var i = 0; i < results.Length; i++)
+            (logProbs[i], isArgMax[i]) = (results[i].LogProbability, results[i].ArgMax == targets[i]);
+    }
+
+    /// <summary>The most probable next token of each row.</summary>
+    public void ArgMax(HeadWeights weights, CudaBuffer hidden, ReadOnlySpan<int> rows, Span<int> ids)
+    {
+        var matrix = (CudaMatrix)weights.Output;
+        for (var start = 0; start < rows.Length; start += ArgMaxRows)
+        {
+            var count = Math.Min(ArgMaxRows, rows.Length - start);
+            Gather(hidden, _rows.Fill(rows.Slice(start, count)), count);
+            var logits = _logits.Resize(count, matrix.Rows, CudaType.Float32);
+            linear.Multiply(matrix.Weights, _gathered.Pointer, logits, count, matrix.Rows, matrix.Columns, CudaType.Float32, accumulate: false);
+            var best = _best.Resize(count, 2 * ScoreHead.ArgMaxBlocks, CudaType.Float32);
+            ScoreHead.ArgMax(cuda, logits, matrix.Bias, best, _ids.Resize(count, 1, CudaType.Float32), count, matrix.Rows);
+            cuda.Stream.Download(_ids.Pointer, ids.Slice(start, count));
         }
     }
 
     public void Dispose()
     {
-        foreach (var buffer in new[] { _rows, _gathered, _logits, _targets, _states })
+        foreach (var buffer in new[] { _rows, _gathered, _logits, _targets, _states, _best, _ids })
             buffer.Dispose();
     }
 
-    private ScoreHead.State[] Scan(HeadWeights weights, ReadOnlySpan<int> targets)
+    private void Scan(HeadWeights weights, int count, nint targets, nint states)
     {
-        var (matrix, count) = ((CudaMatrix)weights.Output, targets.Length);
+        var matrix = (CudaMatrix)weights.Output;
         var width = (int)Math.Min(matrix.Rows, Math.Max(64, ChunkFloats / count / 64 * 64));
-        var (logits, sent) = (_logits.Resize(count, width, CudaType.Float32), _targets.Fill(targets));
-        var states = _states.Resize(count, 4, CudaType.Float32);
-        ScoreHead.Start(cuda, states, count);
+        var logits = _logits.Resize(count, width, CudaType.Float32);
         for (var first = 0; first < matrix.Rows; first += width)
         {
             var columns = Math.Min(width, matrix.Rows - first);
-            var part = matrix.Weights + (nint)((long)first * matrix.Columns * type.Size());
-            product.Multiply(part, _gathered.Pointer, logits, count, columns, matrix.Columns, type, CudaType.Float32, accumulate: false);
+            var part = matrix.Weights + (nint)((long)first * matrix.Columns * _type.Size());
+            linear.Multiply(part, _gathered.Pointer, logits, count, columns, matrix.Columns, CudaType.Float32, accumulate: false);
             ScoreHead.Update(cuda, count, new ScoreHead.Parameters
             {
                 Logits = logits,
                 Bias = matrix.Bias,
-                Targets = sent,
+                Targets = targets,
                 States = states,
                 Width = columns,
                 First = first,
@@ -77,15 +102,8 @@ internal sealed class CudaHead(CudaContext cuda, CudaType type, DenseProduct pro
                 Softcap = weights.Spec.Softcap ?? 0,
             });
         }
-
-        var result = new ScoreHead.State[count];
-        cuda.Stream.Download<ScoreHead.State>(states, result);
-        return result;
     }
 
-    private void Gather(CudaBuffer hidden, ReadOnlySpan<int> rows)
-    {
-        var indices = _rows.Fill(rows);
-        Elementwise.Gather(cuda, hidden.Pointer, hidden.Type, indices, _gathered.Resize(rows.Length, hidden.Columns, type), type, rows.Length, hidden.Columns);
-    }
+    private void Gather(CudaBuffer hidden, nint rows, int count) => Elementwise.Gather(
+        cuda, hidden.Pointer, hidden.Type, rows, _gathered.Resize(count, hidden.Columns, _type), _type, count, hidden.Columns);
 }

@@ -28,6 +28,12 @@ public sealed class CudaMemory : IDisposable
     /// <summary>The most bytes that were out at once.</summary>
     public long PeakBytes { get; private set; }
 
+    /// <summary>How often memory that recorded work may refer to was given up for a larger piece.</summary>
+    internal int Moves { get; private set; }
+
+    /// <summary>Counts one such move.</summary>
+    internal void CountMove() => Moves++;
+
     /// <summary>Free and total device memory, as the driver sees it.</summary>
     public (long Free, long Total) Available()
     {

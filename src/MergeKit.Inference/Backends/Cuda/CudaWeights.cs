@@ -5,50 +5,58 @@ using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Inference.Backends.Cuda;
 
-/// <summary>A matrix on the device, [Rows, Columns] in the backend's type, with a float32 bias.</summary>
+/// <summary>A matrix on the device, [rows, columns] of the backend's type, and a bias in float32.</summary>
 internal sealed record CudaMatrix(nint Weights, nint Bias, int Rows, int Columns) : IMatrix;
 
-/// <summary>Moves weights to the device: mapped files, through pinned buffers, to where and how kernels read them.</summary>
+/// <summary>Weights on the device; a tensor that is used twice lies there once.</summary>
 internal sealed class CudaWeights(CudaContext cuda, CudaType type) : IDisposable
 {
-    private const long RingBytes = 32L << 20;
     private readonly List<DeviceBuffer> _owned = [];
     private readonly Dictionary<(nint Data, long Rows, long Columns), nint> _tables = [];
     private readonly Dictionary<float[], nint> _vectors = new(ReferenceEqualityComparer.Instance);
-    private readonly (PinnedBuffer Pinned, CudaEvent Free)[] _ring = [(new PinnedBuffer(RingBytes), new CudaEvent()), (new PinnedBuffer(RingBytes), new CudaEvent())];
-    private DeviceBuffer? _raw;
-    private int _next;
+    private WeightUploader? _uploader;
 
-    /// <summary>Row blocks one below the other.</summary>
-    public CudaMatrix Matrix(IReadOnlyList<WeightTensor> blocks, bool storedTransposed, float[]? bias)
+    /// <summary>A matrix of row blocks.</summary>
+    public CudaMatrix Matrix(MatrixSource source)
     {
-        var (rows, columns) = (0L, 0L);
-        foreach (var block in blocks)
+        var (rows, columns) = Extent(source);
+        var isTable = source is { Blocks.Count: 1, StoredTransposed: false };
+        if (!isTable || !_tables.TryGetValue((source.Blocks[0].Data, rows, columns), out var pointer))
         {
-            rows += storedTransposed ? block.Shape[1] : block.Shape[0];
-            columns = storedTransposed ? block.Shape[0] : block.Shape[1];
-        }
-
-        var isTable = blocks.Count == 1 && !storedTransposed;
-        if (!isTable || !_tables.TryGetValue((blocks[0].Data, rows, columns), out var pointer))
-        {
-            pointer = Take(checked(rows * columns * type.Size()), $"weights of {rows} x {columns}");
-            var at = pointer;
-            foreach (var block in blocks)
-            {
-                Place(block, at, storedTransposed);
-                at += (nint)(block.Shape[0] * block.Shape[1] * type.Size());
-            }
-
+            pointer = Take(Bytes(rows, columns), $"weights of {rows} x {columns}");
+            Fill(source, pointer);
             if (isTable)
-                _tables[(blocks[0].Data, rows, columns)] = pointer;
+                _tables[(source.Blocks[0].Data, rows, columns)] = pointer;
         }
 
-        return new CudaMatrix(pointer, bias is null ? 0 : Vector(bias), checked((int)rows), checked((int)columns));
+        return new CudaMatrix(pointer, Vector(source.Bias), checked((int)rows), checked((int)columns));
+    }
+
+    /// <summary>Matrices of one shape, one behind the other, and their biases likewise.</summary>
+    public IReadOnlyList<CudaMatrix> Stack(IReadOnlyList<MatrixSource> sources)
+    {
+        var (rows, columns) = Extent(sources[0]);
+        var bytes = Bytes(rows, columns);
+        var weights = Take(checked(bytes * sources.Count), $"{sources.Count} experts of {rows} x {columns}");
+        var bias = sources[0].Bias is null ? 0 : Vector([.. sources.SelectMany(source => source.Bias!)]);
+        var matrices = new CudaMatrix[sources.Count];
+        for (var i = 0; i < matrices.Length; i++)
+        {
+            var place = weights + (nint)(i * bytes);
+            Fill(sources[i], place);
+            matrices[i] = new CudaMatrix(place, bias == 0 ? 0 : bias + (nint)(i * rows * sizeof(float)), checked((int)rows), checked((int)columns));
+        }
+
+        return matrices;
     }
 
     /// <summary>A table, shared with a matrix of the same tensor.</summary>
-    public nint Table(WeightTensor tensor) => Matrix([tensor], storedTransposed: false, null).Weights;
+    public nint Table(WeightTensor tensor)
+    {
+        var table = Matrix(new MatrixSource([tensor], false, null)).Weights;
+        Finish();
+        return table;
+    }
 
     /// <summary>Float32 values, sent once; 0 for none.</summary>
     public nint Vector(float[]? values)
@@ -62,18 +70,27 @@ internal sealed class CudaWeights(CudaContext cuda, CudaType type) : IDisposable
         return _vectors[values] = pointer;
     }
 
+    /// <summary>Lets what is computed from here on wait for the weights; gives the buffers of the way back.</summary>
+    public void Finish()
+    {
+        _uploader?.Dispose();
+        _uploader = null;
+    }
+
     public void Dispose()
     {
+        Finish();
         cuda.Synchronize();
-        foreach (var (pinned, free) in _ring)
-        {
-            pinned.Dispose();
-            free.Dispose();
-        }
-
-        _raw?.Dispose();
         _owned.ForEach(buffer => buffer.Dispose());
     }
+
+    private static (long Rows, long Columns) Extent(MatrixSource source)
+    {
+        var shapes = source.Blocks.Select(block => source.StoredTransposed ? (Rows: block.Shape[1], Columns: block.Shape[0]) : (Rows: block.Shape[0], Columns: block.Shape[1])).ToList();
+        return (shapes.Sum(shape => shape.Rows), shapes[0].Columns);
+    }
+
+    private long Bytes(long rows, long columns) => checked(rows * columns * type.Size());
 
     private nint Take(long bytes, string purpose)
     {
@@ -82,40 +99,14 @@ internal sealed class CudaWeights(CudaContext cuda, CudaType type) : IDisposable
         return buffer.Pointer;
     }
 
-    private void Place(WeightTensor block, nint target, bool transposed)
+    private void Fill(MatrixSource source, nint target)
     {
-        if (!LoadWeights.CanRead(block.Type))
-            throw new InputException($"weights of type {block.Type.SafetensorsName()} cannot be used on a GPU; floating-point types can");
-        var bytes = block.Shape[0] * block.Shape[1] * block.Type.Size();
-        if (!transposed && block.Type == (type == CudaType.BFloat16 ? DType.BF16 : DType.F32))
+        foreach (var block in source.Blocks.Where(block => block.Data != 0))
         {
-            Send(block.Data, target, bytes);
-            return;
-        }
-
-        if (_raw is null || _raw.Bytes < bytes)
-        {
-            cuda.Synchronize();
-            _raw?.Dispose();
-            _raw = cuda.Memory.Allocate(bytes, "weights as stored");
-        }
-
-        Send(block.Data, _raw.Pointer, bytes);
-        var (rows, columns) = transposed ? (block.Shape[1], block.Shape[0]) : (block.Shape[0], block.Shape[1]);
-        LoadWeights.Launch(cuda, block.Type, _raw.Pointer, target, type, rows, columns, transposed);
-    }
-
-    /// <summary>While one pinned buffer is copied to the device the other is filled.</summary>
-    private unsafe void Send(nint source, nint target, long bytes)
-    {
-        for (long start = 0; start < bytes; start += RingBytes)
-        {
-            var (pinned, free) = _ring[_next++ % _ring.Length];
-            var count = Math.Min(RingBytes, bytes - start);
-            free.Synchronize();
-            Buffer.MemoryCopy((byte*)source + start, (void*)pinned.Pointer, pinned.Bytes, count);
-            cuda.Stream.Upload((nint)(target + start), pinned.Pointer, count);
-            free.Record(cuda.Stream);
+            if (!LoadWeights.CanRead(block.Type))
+                throw new InputException($"weights of type {block.Type.SafetensorsName()} cannot be used on a GPU; floating-point types can");
+            (_uploader ??= new WeightUploader(cuda, type)).Send(block, source.StoredTransposed, target);
+            target += (nint)Bytes(block.Shape[0], block.Shape[1]);
         }
     }
 }

@@ -25,7 +25,7 @@ public sealed class KernelCompiler
         CudaException.CheckNvrtc(NvrtcApi.nvrtcVersion(out var major, out var minor), "nvrtcVersion");
         Version = new Version(major, minor);
         if (Version < new Version(12, 4))
-            throw new CudaException($"NVRTC {Version} is too old: 12.4 or newer is needed. The CPU is used");
+            throw new CudaException($"NVRTC {Version} is too old: 12.4 or newer is needed");
         _cache = new KernelCache(cacheFolder);
     }
 

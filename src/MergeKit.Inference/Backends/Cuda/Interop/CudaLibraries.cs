@@ -43,8 +43,8 @@ internal static class CudaLibraries
     public static void Require(CudaLibrary library)
     {
         if (!IsPresent(library))
-            throw new CudaException($"{string.Join(" or ", library.Files)} cannot be loaded; it comes with {library.Package}. "
-                + $"Folders to search can be named in {FoldersVariable}. Without it the CPU is used");
+            throw new CudaException($"{string.Join(" or ", library.Files)} cannot be loaded; it comes with {library.Package}; "
+                + $"folders to search can be named in {FoldersVariable}");
     }
 
     private static nint Handle(string key) => key switch

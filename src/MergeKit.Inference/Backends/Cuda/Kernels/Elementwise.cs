@@ -23,6 +23,7 @@ internal static class Elementwise
         foreach (var type in types)
         {
             yield return Configure("add", type, CudaType.Float32);
+            yield return Configure("add_gated", type, CudaType.Float32);
             foreach (var output in types)
                 yield return Configure("gather", type, output);
             yield return Configure("convert", type, type == CudaType.Float32 ? CudaType.BFloat16 : CudaType.Float32);
@@ -42,6 +43,10 @@ internal static class Elementwise
     public static void AddBias(CudaContext cuda, nint y, nint bias, long rows, int width) =>
         Launch(cuda, Configure("add", CudaType.Float32, CudaType.Float32), new Parameters { Y = y, Bias = bias, Count = rows * width, Width = width });
 
+    /// <summary>y[r] += x[r] times the sigmoid of gate[r]; all in float32.</summary>
+    public static void AddGated(CudaContext cuda, nint y, nint x, nint gate, long rows, int width) => Launch(
+        cuda, Configure("add_gated", CudaType.Float32, CudaType.Float32), new Parameters { X = x, Y = y, Bias = gate, Count = rows * width, Width = width });
+
     /// <summary>y = x in another type.</summary>
     public static void Convert(CudaContext cuda, nint x, CudaType input, nint y, CudaType output, long count) =>
         Launch(cuda, Configure("convert", input, output), new Parameters { X = x, Y = y, Count = count, Width = 1 });
@@ -54,12 +59,13 @@ internal static class Elementwise
     public static void Activate(CudaContext cuda, Activation activation, nint x, nint bias, nint y, long rows, int width, CudaType type) =>
         Launch(cuda, Configure("activation", type, type, activation), new Parameters { X = x, Y = y, Bias = bias, Count = rows * width, Width = width });
 
-    /// <summary>y [rows, width] = f(gate) x up, with gate and up in x [rows, 2 width] as <paramref name="gate"/> says; bias [2 width] may be 0.</summary>
-    public static void Gate(CudaContext cuda, Activation activation, GateKind gate, float? limit, nint x, nint bias, nint y, long rows, int width, CudaType type)
+    /// <summary>y [rows, width] = f(gate) x up, with gate and up in x [rows, 2 width] as <paramref name="gate"/> says; bias [2 width] may be 0, or has a row for each number in <paramref name="biasRows"/>.</summary>
+    public static void Gate(
+        CudaContext cuda, Activation activation, GateKind gate, float? limit, nint x, nint bias, nint y, long rows, int width, CudaType type, nint biasRows = 0)
     {
         var vector = gate == GateKind.Halves && bias == 0 && limit is null && width % Vector == 0 ? Vector : 1;
         var spec = Configure("gated", type, type, limit is null ? activation : Activation.QuickGelu, gate, limit is not null, vector);
-        Launch(cuda, spec, new Parameters { X = x, Y = y, Bias = bias, Count = rows * width, Width = width, Limit = limit ?? 0 }, vector);
+        Launch(cuda, spec, new Parameters { X = x, Y = y, Bias = bias, Rows = biasRows, Count = rows * width, Width = width, Limit = limit ?? 0 }, vector);
     }
 
     private static void Launch(CudaContext cuda, KernelSpec spec, in Parameters parameters, int perThread = 1)

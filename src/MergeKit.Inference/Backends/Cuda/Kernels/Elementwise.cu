@@ -18,7 +18,7 @@ struct Params {
     const In* x;
     Out* y;
     const float* bias;           // may be null
-    const int* rows;             // of `gather`
+    const int* rows;             // of `gather`; of `gated`: which bias a row has, may be null
     i64 count;                   // elements of y
     int width;                   // elements of a row of y
     float limit;                 // of the clamped gate
@@ -74,6 +74,11 @@ extern "C" __global__ void __launch_bounds__(256) activation(const __grid_consta
     }
 }
 
+// y[r] += x[r] / (1 + exp(-bias[r])); y is float.
+extern "C" __global__ void __launch_bounds__(256) add_gated(const __grid_constant__ Params p) {
+    EACH(i) from_float(to_float(p.y[i]) + to_float(p.x[i]) / (1.0f + expf(-p.bias[i / p.width])), p.y[i]);
+}
+
 // y = act(gate) * up; clamped: (min(up, limit) kept within limit, plus 1) * quick_gelu(min(gate, limit)).
 extern "C" __global__ void __launch_bounds__(256) gated(const __grid_constant__ Params p) {
 #if VEC > 1
@@ -93,8 +98,9 @@ extern "C" __global__ void __launch_bounds__(256) gated(const __grid_constant__ 
         const i64 g = GATE == 2 ? 2 * c : c, u = GATE == 2 ? 2 * c + 1 : p.width + c;
         float gate = to_float(p.x[r * 2 * p.width + g]), up = to_float(p.x[r * 2 * p.width + u]);
         if (p.bias) {
-            gate += p.bias[g];
-            up += p.bias[u];
+            const float* bias = p.bias + (p.rows ? (i64)p.rows[r] * 2 * p.width : 0);
+            gate += bias[g];
+            up += bias[u];
         }
 #if CLAMPED
         gate = fminf(gate, p.limit);

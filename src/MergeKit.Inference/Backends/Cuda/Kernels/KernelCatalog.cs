@@ -8,5 +8,6 @@ internal static class KernelCatalog
     [
         .. Norm.Variants(), .. Embedding.Variants(), .. Elementwise.Variants(), .. LoadWeights.Variants(), .. QkvPrepare.Variants(), .. ScoreHead.Variants(),
         .. AttentionPlain.Variants(), .. AttentionMma.Variants(), .. AttentionHopper.Variants(),
+        .. LatentPrepare.Variants(), .. MoeRoute.Variants(), .. MoeCombine.Variants(),
     ];
 }

@@ -18,19 +18,20 @@ internal static class LoadWeights
     public static IEnumerable<KernelSpec> Variants() =>
         from source in Sources from output in Enum.GetValues<CudaType>() from variant in Enumerable.Range(0, 2) select Configure(source, output, variant == 1);
 
-    /// <summary>y [rows, columns] = x, stored so or, transposed, as [columns, rows].</summary>
-    public static void Launch(CudaContext cuda, DType source, nint x, nint y, CudaType type, long rows, long columns, bool transposed)
+    /// <summary>y [rows, columns] = x, stored so or, transposed, as [columns, rows]; then rows of y are <paramref name="pitch"/> elements apart.</summary>
+    public static void Launch(
+        CudaContext cuda, CudaStreamHandle stream, DType source, nint x, nint y, CudaType type, long rows, long columns, long pitch, bool transposed)
     {
         var grid = transposed
             ? (checked((int)((rows + 31) / 32)), checked((int)((columns + 31) / 32)), 1)
             : ((int)Math.Min((rows * columns + 255) / 256, 32L * cuda.Device.Multiprocessors), 1, 1);
         if (rows > 0 && columns > 0)
-            cuda.Kernel(Configure(source, type, transposed)).Launch(cuda.Stream, grid, 256, new Parameters { X = x, Y = y, Rows = rows, Columns = columns });
+            cuda.Kernel(Configure(source, type, transposed)).Launch(stream, grid, 256, new Parameters { X = x, Y = y, Rows = rows, Columns = columns, Pitch = pitch });
     }
 
     private struct Parameters
     {
         public nint X, Y;
-        public long Rows, Columns;
+        public long Rows, Columns, Pitch;
     }
 }

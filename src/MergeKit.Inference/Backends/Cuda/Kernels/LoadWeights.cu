@@ -20,7 +20,7 @@ typedef u8 In;
 struct Params {
     const In* x;                 // [rows, columns], or [columns, rows] where transposed
     Out* y;                      // [rows, columns]
-    i64 rows, columns;
+    i64 rows, columns, pitch;    // pitch: elements from a row of y to the next, where transposed
 };
 
 __device__ __forceinline__ float decode(In x) {
@@ -55,7 +55,7 @@ extern "C" __global__ void __launch_bounds__(256) load_weights(const __grid_cons
         if (c0 + y < p.columns && r0 + x < p.rows) tile[y][x] = decode(p.x[(c0 + y) * p.rows + r0 + x]);
     __syncthreads();
     for (int y = y0; y < 32; y += 8)
-        if (r0 + y < p.rows && c0 + x < p.columns) from_float(tile[x][y], p.y[(r0 + y) * p.columns + c0 + x]);
+        if (r0 + y < p.rows && c0 + x < p.columns) from_float(tile[x][y], p.y[(r0 + y) * p.pitch + c0 + x]);
 }
 #else
 extern "C" __global__ void __launch_bounds__(256) load_weights(const __grid_constant__ Params p) {

@@ -5,7 +5,7 @@ namespace MergeKit.Inference.Backends.Cuda.Kernels;
 /// <summary>Bias, QK-norm, rotation and the write of keys and values, in one pass over the fused projection.</summary>
 internal static class QkvPrepare
 {
-    private const int Threads = 128;
+    private const int Threads = 128, Vector = 8;
 
     /// <summary>The variant for an attention block.</summary>
     public static KernelSpec Configure(AttentionSpec spec, CudaType type)
@@ -18,7 +18,7 @@ internal static class QkvPrepare
             ("ELEMENT_BF16", type.Bf16Flag()), ("HEADS", spec.Heads), ("KV_HEADS", spec.KvHeads), ("HEAD_DIM", spec.HeadDim),
             ("ROTARY_DIM", spec.Rope?.Dim ?? 0), ("INTERLEAVED", spec.Rope?.Interleaved == true ? 1 : 0),
             ("GROUPED", spec.Layout == QkvLayout.GroupedByKvHead ? 1 : 0), ("NORM", norm is null ? 0 : norm.Kind == NormKind.Rms ? 1 : 2),
-            ("QUERY_GROUP", spec.QueryNorm?.GroupSize ?? 1), ("KEY_GROUP", spec.KeyNorm?.GroupSize ?? 1),
+            ("VEC", spec.HeadDim % Vector == 0 ? Vector : 1), ("QUERY_GROUP", spec.QueryNorm?.GroupSize ?? 1), ("KEY_GROUP", spec.KeyNorm?.GroupSize ?? 1),
         ])
         { SharedBytes = (spec.Heads + 2 * spec.KvHeads) * spec.HeadDim * sizeof(float) };
     }

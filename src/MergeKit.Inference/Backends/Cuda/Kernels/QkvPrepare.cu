@@ -2,7 +2,7 @@
 // values both to a ragged [token][kv head][D] buffer and to the pages of the cache. One block per token.
 //
 // Pages: [page][kv head][64][D], one pool for keys and one for values; table[sequence][position / 64] is the page.
-// -D: ELEMENT_BF16 HEADS KV_HEADS HEAD_DIM ROTARY_DIM (0: none) INTERLEAVED GROUPED (layout by kv head)
+// -D: ELEMENT_BF16 HEADS KV_HEADS HEAD_DIM ROTARY_DIM (0: none) INTERLEAVED GROUPED (layout by kv head) VEC (elements per access; divides HEAD_DIM)
 //     NORM (0 none, 1 rms, 2 layer) QUERY_GROUP KEY_GROUP (elements normalised together)
 #include "common.cuh"
 
@@ -26,7 +26,7 @@ struct Params {
     const int* table;
     Element* queries;                                // [tokens, kQ]
     Element* keys; Element* values;                  // [tokens, kK], ragged
-    Element* key_pages; Element* value_pages;
+    Element* key_pages; Element* value_pages;        // null: nothing is kept
     int table_stride, query_weights, key_weights;
     float query_eps, key_eps;
 };
@@ -61,12 +61,22 @@ __device__ __forceinline__ void normalise(float* x, int width, int group, const 
 }
 #endif
 
+__device__ __forceinline__ void store(const float* from, Element* to) {
+    float v[VEC];
+#pragma unroll
+    for (int e = 0; e < VEC; e++) v[e] = from[e];
+    store_floats<VEC>(to, v);
+}
+
 extern "C" __global__ void __launch_bounds__(kThreads) qkv_prepare(const __grid_constant__ Params p) {
     extern __shared__ float x[];                     // [q | k | v] of the token
     const i64 t = blockIdx.x;
-    for (int i = threadIdx.x; i < kAll; i += kThreads) {
+    for (int i = threadIdx.x * VEC; i < kAll; i += kThreads * VEC) {
         const int s = source_of(i);
-        x[i] = to_float(p.qkv[t * kAll + s]) + (p.bias ? p.bias[s] : 0.0f);
+        float v[VEC];
+        load_floats<VEC>(p.qkv + t * kAll + s, v);
+#pragma unroll
+        for (int e = 0; e < VEC; e++) x[i + e] = v[e] + (p.bias ? p.bias[s + e] : 0.0f);
     }
     __syncthreads();
 #if NORM
@@ -87,17 +97,15 @@ extern "C" __global__ void __launch_bounds__(kThreads) qkv_prepare(const __grid_
     }
     __syncthreads();
 #endif
-    for (int i = threadIdx.x; i < kQ; i += kThreads) from_float(x[i], p.queries[t * kQ + i]);
+    for (int i = threadIdx.x * VEC; i < kQ; i += kThreads * VEC) store(x + i, p.queries + t * kQ + i);
     const int2 place = p.places[t];
-    const i64 page = p.table[(i64)place.x * p.table_stride + (place.y >> 6)];
-    for (int i = threadIdx.x; i < kK; i += kThreads) {
-        Element k, v;
-        from_float(x[kQ + i], k);
-        from_float(x[kQ + kK + i], v);
-        p.keys[t * kK + i] = k;
-        p.values[t * kK + i] = v;
+    const i64 page = p.key_pages ? p.table[(i64)place.x * p.table_stride + (place.y >> 6)] : 0;
+    for (int i = threadIdx.x * VEC; i < kK; i += kThreads * VEC) {
+        store(x + kQ + i, p.keys + t * kK + i);
+        store(x + kQ + kK + i, p.values + t * kK + i);
+        if (!p.key_pages) continue;
         const i64 at = ((page * KV_HEADS + i / HEAD_DIM) * 64 + (place.y & 63)) * HEAD_DIM + i % HEAD_DIM;
-        p.key_pages[at] = k;
-        p.value_pages[at] = v;
+        store(x + kQ + i, p.key_pages + at);
+        store(x + kQ + kK + i, p.value_pages + at);
     }
 }

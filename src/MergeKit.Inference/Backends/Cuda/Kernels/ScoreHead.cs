@@ -6,7 +6,7 @@ internal static class ScoreHead
     private const int Threads = 256;
 
     /// <summary>The variants that tests compile: all there are.</summary>
-    public static IEnumerable<KernelSpec> Variants() => [Configure("score_start"), Configure("score_update")];
+    public static IEnumerable<KernelSpec> Variants() => [Configure("score_start"), Configure("score_update"), Configure("arg_max"), Configure("arg_max_merge")];
 
     /// <summary>A variant.</summary>
     public static KernelSpec Configure(string entry) => new("ScoreHead", entry, [("THREADS", Threads)]);
@@ -23,6 +23,30 @@ internal static class ScoreHead
     {
         if (rows > 0)
             cuda.Kernel(Configure("score_update")).Launch(cuda.Stream, (rows, 1, 1), Threads, parameters);
+    }
+
+    /// <summary>Blocks that share a row in <see cref="ArgMax"/>; each leaves 8 bytes.</summary>
+    public const int ArgMaxBlocks = 64;
+
+    /// <summary>The id of the largest logit of each row, the lowest of equal ones.</summary>
+    /// <param name="cuda">Where.</param>
+    /// <param name="logits">[rows, width] in float32.</param>
+    /// <param name="bias">[width]; 0 for none.</param>
+    /// <param name="parts">Room for 8 bytes per row and block.</param>
+    /// <param name="ids">Receives int32.</param>
+    /// <param name="rows">Rows.</param>
+    /// <param name="width">Ids.</param>
+    public static void ArgMax(CudaContext cuda, nint logits, nint bias, nint parts, nint ids, int rows, int width)
+    {
+        var parameters = new BestParameters { Logits = logits, Bias = bias, Parts = parts, Ids = ids, Width = width, Blocks = ArgMaxBlocks };
+        cuda.Kernel(Configure("arg_max")).Launch(cuda.Stream, (ArgMaxBlocks, rows, 1), Threads, parameters);
+        cuda.Kernel(Configure("arg_max_merge")).Launch(cuda.Stream, (rows, 1, 1), 32, parameters);
+    }
+
+    private struct BestParameters
+    {
+        public nint Logits, Bias, Parts, Ids;
+        public int Width, Blocks;
     }
 
     /// <summary>Device addresses and sizes; see the kernel.</summary>

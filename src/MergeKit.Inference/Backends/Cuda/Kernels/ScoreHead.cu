@@ -73,3 +73,45 @@ extern "C" __global__ void __launch_bounds__(THREADS) score_update(const __grid_
     if (target >= 0 && target < p.width) st.target = logit(p, row, target);
     p.states[blockIdx.x] = State{top, sum, st.target, best};
 }
+
+// The largest logit and its id, the lowest of equal ones: first per block of columns, then over a row's blocks.
+struct Best { float value; int id; };
+
+__device__ __forceinline__ Best better(Best a, Best b) { return b.value > a.value || (b.value == a.value && b.id < a.id) ? b : a; }
+
+__device__ __forceinline__ Best warp_best(Best x) {
+#pragma unroll
+    for (int d = 16; d; d >>= 1) x = better(x, Best{__shfl_xor_sync(~0u, x.value, d), __shfl_xor_sync(~0u, x.id, d)});
+    return x;
+}
+
+struct BestParams {
+    const float* logits;         // [rows, width]
+    const float* bias;           // may be null
+    Best* parts;                 // [rows, blocks]
+    int* ids;                    // [rows]
+    int width, blocks;
+};
+
+extern "C" __global__ void __launch_bounds__(THREADS) arg_max(const __grid_constant__ BestParams p) {
+    __shared__ Best warps[THREADS / 32];
+    const float* row = p.logits + (i64)blockIdx.y * p.width;
+    Best best{neg_inf(), 0x7fffffff};
+    for (int c = blockIdx.x * THREADS + threadIdx.x; c < p.width; c += p.blocks * THREADS) {
+        const float x = row[c] + (p.bias ? p.bias[c] : 0.0f);
+        best = better(best, Best{x == x ? x : -neg_inf(), c});
+    }
+    best = warp_best(best);
+    if ((threadIdx.x & 31) == 0) warps[threadIdx.x >> 5] = best;
+    __syncthreads();
+    if (threadIdx.x) return;
+    for (int w = 1; w < THREADS / 32; w++) best = better(best, warps[w]);
+    p.parts[blockIdx.y * p.blocks + blockIdx.x] = best;
+}
+
+extern "C" __global__ void __launch_bounds__(32) arg_max_merge(const __grid_constant__ BestParams p) {
+    Best best{neg_inf(), 0x7fffffff};
+    for (int i = threadIdx.x; i < p.blocks; i += 32) best = better(best, p.parts[blockIdx.x * p.blocks + i]);
+    best = warp_best(best);
+    if (threadIdx.x == 0) p.ids[blockIdx.x] = best.value > neg_inf() && best.value < -neg_inf() ? best.id : -1;   // NaN counts as infinity
+}

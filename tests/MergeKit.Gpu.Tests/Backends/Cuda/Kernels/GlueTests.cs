@@ -96,9 +96,9 @@ public class GlueTests
         TensorCodec.Decode(source, bytes, expected);
         using var stored = gpu.Send(bytes);
         using var output = gpu.Poisoned(Rows * Columns, CudaType.Float32);
-        LoadWeights.Launch(gpu.Cuda, source, stored.Pointer, output.Pointer, CudaType.Float32, Rows, Columns, transposed: false);
+        LoadWeights.Launch(gpu.Cuda, gpu.Cuda.Stream, source, stored.Pointer, output.Pointer, CudaType.Float32, Rows, Columns, Columns, transposed: false);
         Assert.Equal(expected, gpu.Read(output, CudaType.Float32));
-        LoadWeights.Launch(gpu.Cuda, source, stored.Pointer, output.Pointer, CudaType.Float32, Columns, Rows, transposed: true);
+        LoadWeights.Launch(gpu.Cuda, gpu.Cuda.Stream, source, stored.Pointer, output.Pointer, CudaType.Float32, Columns, Rows, Rows, transposed: true);
         var turned = Enumerable.Range(0, Rows * Columns).Select(i => expected[i % Rows * Columns + i / Rows]).ToArray();
         Assert.Equal(turned, gpu.Read(output, CudaType.Float32));
     }
