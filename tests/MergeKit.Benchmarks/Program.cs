@@ -7,6 +7,7 @@ return args.FirstOrDefault() switch
     "engine" => EngineBenchmark.Run(args[1..]),
     "tokenizer" => TokenizerBenchmark.Run(args[1..]),
     "gpu" => GpuKernelBenchmark.Run(args[1..]),
+    "gpu-model" => GpuModelBenchmark.Run(args[1..]),
     _ => Usage(),
 };
 
@@ -19,6 +20,7 @@ static int Usage()
           engine [threads=N] [repeat=N]                                        a whole model: prompt scoring and decoding
           tokenizer [OPTIONS]                                                  encoding of English prose with 128k tokens
           gpu                                                                  CUDA kernels against a copy and cuBLASLt
+          gpu-model [SHAPE...] [documents=N] [length=N] [yardstick]            whole models on a GPU; yardstick: transformers with SDPA beside them
         """);
     return 2;
 }

@@ -45,6 +45,16 @@ public interface IGreedySession : ISession
     int NextArgMax();
 }
 
+/// <summary>A model that continues many sequences at once.</summary>
+public interface IBatchGenerator : ILanguageModel
+{
+    /// <summary>Continues prompts greedily: each next token is the most probable one, the lowest id of equal ones. Sequences that end make room for others.</summary>
+    /// <param name="prompts">The prompts, each of at least one token.</param>
+    /// <param name="goOn">Receives a prompt's index and its next token; says whether to draw another.</param>
+    /// <param name="cancellation">Stops between tokens.</param>
+    void Generate(IReadOnlyList<ReadOnlyMemory<int>> prompts, Func<int, int, bool> goOn, CancellationToken cancellation = default);
+}
+
 /// <summary>A continuation to score after a context. The context holds at least one token.</summary>
 public readonly record struct ScoreRequest(ReadOnlyMemory<int> Context, ReadOnlyMemory<int> Continuation);
 

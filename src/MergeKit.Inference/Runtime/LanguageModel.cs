@@ -7,7 +7,7 @@ using MergeKit.Inference.Backends;
 namespace MergeKit.Inference.Runtime;
 
 /// <summary>A causal language model run by this engine. Thread-safe; passes of one model run one after the other.</summary>
-public sealed class LanguageModel : ILanguageModel
+public sealed class LanguageModel : IBatchGenerator
 {
     private readonly Engine _engine;
 
@@ -71,6 +71,10 @@ public sealed class LanguageModel : ILanguageModel
 
     /// <inheritdoc/>
     public IReadOnlyList<TokenScores> Score(IReadOnlyList<ScoreRequest> requests) => new BatchScorer(Name, _engine).Score(requests);
+
+    /// <inheritdoc/>
+    public void Generate(IReadOnlyList<ReadOnlyMemory<int>> prompts, Func<int, int, bool> goOn, CancellationToken cancellation = default) =>
+        new ContinuousBatch(Name, _engine).Run(prompts, goOn, cancellation);
 
     /// <summary>Runs whole sequences in one ragged batch and keeps what <paramref name="options"/> ask for at every position.</summary>
     /// <exception cref="InputException">A sequence is empty, too long, or has ids outside the vocabulary.</exception>
