@@ -32,6 +32,7 @@ public sealed class CudaKernel
 {
     private const int ClusterDimension = 4, ProgrammaticSerialization = 6;
     private readonly nint _function;
+    private readonly Dictionary<(int Size, int Threads, int SharedBytes), int> _clusters = [];
 
     internal CudaKernel(nint function, KernelSpec spec) => (_function, Spec) = (function, spec);
 
@@ -49,6 +50,8 @@ public sealed class CudaKernel
     /// <summary>Clusters of some blocks that the device runs at once; its groups of multiprocessors are not all of one size.</summary>
     internal unsafe int MostClusters(int size, int threads, int sharedBytes)
     {
+        if (_clusters.TryGetValue((size, threads, sharedBytes), out var known))
+            return known;
         var attribute = new DriverApi.LaunchAttribute { Id = ClusterDimension, Value = size, Value2 = 1, Value3 = 1 };
         var config = new DriverApi.LaunchConfig
         {
@@ -63,7 +66,7 @@ public sealed class CudaKernel
             AttributeCount = 1,
         };
         CudaException.Check(DriverApi.cuOccupancyMaxActiveClusters(out var clusters, _function, &config), "cuOccupancyMaxActiveClusters");
-        return clusters;
+        return _clusters[(size, threads, sharedBytes)] = clusters;
     }
 
     /// <summary>Queues a launch.</summary>

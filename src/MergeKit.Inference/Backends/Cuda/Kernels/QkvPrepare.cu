@@ -14,6 +14,7 @@ typedef float Element;
 
 constexpr int kThreads = 128;
 constexpr int kQ = HEADS * HEAD_DIM, kK = KV_HEADS * HEAD_DIM, kAll = kQ + 2 * kK;
+constexpr int kVec = HEAD_DIM % 8 == 0 ? 8 : 1;      // elements per access
 
 struct Params {
     const Element* qkv;                              // [tokens, kAll]
@@ -62,11 +63,17 @@ __device__ __forceinline__ void normalise(float* x, int width, int group, const 
 #endif
 
 extern "C" __global__ void __launch_bounds__(kThreads) qkv_prepare(const __grid_constant__ Params p) {
-    extern __shared__ float x[];                     // [q | k | v] of the token
+    extern __shared__ __align__(16) float x[];       // [q | k | v] of the token
     const i64 t = blockIdx.x;
-    for (int i = threadIdx.x; i < kAll; i += kThreads) {
+    for (int i = threadIdx.x * kVec; i < kAll; i += kThreads * kVec) {
         const int s = source_of(i);
-        x[i] = to_float(p.qkv[t * kAll + s]) + (p.bias ? p.bias[s] : 0.0f);
+        float v[kVec];
+        load_floats<kVec>(p.qkv + t * kAll + s, v);
+        if (p.bias)
+#pragma unroll
+            for (int e = 0; e < kVec; e++) v[e] += p.bias[s + e];
+#pragma unroll
+        for (int e = 0; e < kVec; e++) x[i + e] = v[e];
     }
     __syncthreads();
 #if NORM
@@ -87,17 +94,15 @@ extern "C" __global__ void __launch_bounds__(kThreads) qkv_prepare(const __grid_
     }
     __syncthreads();
 #endif
-    for (int i = threadIdx.x; i < kQ; i += kThreads) from_float(x[i], p.queries[t * kQ + i]);
+    for (int i = threadIdx.x * kVec; i < kQ; i += kThreads * kVec) store_floats<kVec>(p.queries + t * kQ + i, *(const float (*)[kVec])(x + i));
     const int2 place = p.places[t];
     const i64 page = p.table[(i64)place.x * p.table_stride + (place.y >> 6)];
-    for (int i = threadIdx.x; i < kK; i += kThreads) {
-        Element k, v;
-        from_float(x[kQ + i], k);
-        from_float(x[kQ + kK + i], v);
-        p.keys[t * kK + i] = k;
-        p.values[t * kK + i] = v;
+    for (int i = threadIdx.x * kVec; i < kK; i += kThreads * kVec) {
         const i64 at = ((page * KV_HEADS + i / HEAD_DIM) * 64 + (place.y & 63)) * HEAD_DIM + i % HEAD_DIM;
-        p.key_pages[at] = k;
-        p.value_pages[at] = v;
+        const float (&k)[kVec] = *(const float (*)[kVec])(x + kQ + i), (&v)[kVec] = *(const float (*)[kVec])(x + kQ + kK + i);
+        store_floats<kVec>(p.keys + t * kK + i, k);
+        store_floats<kVec>(p.values + t * kK + i, v);
+        store_floats<kVec>(p.key_pages + at, k);
+        store_floats<kVec>(p.value_pages + at, v);
     }
 }

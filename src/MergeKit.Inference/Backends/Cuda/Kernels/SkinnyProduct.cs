@@ -122,6 +122,15 @@ internal static class SkinnyProduct
         return least < long.MaxValue ? best : throw new CudaException($"no layout of {form} fits {sharedBytes} bytes of shared memory");
     }
 
+    /// <summary>The layout that <see cref="Launch"/> takes on a device.</summary>
+    public static SkinnyLayout LayoutOn(CudaContext cuda, in SkinnyForm form)
+    {
+        var copy = form;
+        var room = Room(cuda.Device);
+        return Choose(form, room, size => size == 1 ? cuda.Device.Multiprocessors
+            : cuda.Device.IsHopper ? cuda.Kernel(Configure(copy, size, grouped: false, room)).MostClusters(size, Threads, room) : 0);
+    }
+
     /// <summary>Multiplies the rows of x.</summary>
     /// <param name="cuda">Where.</param>
     /// <param name="form">The product; <see cref="Supports"/> says which are done.</param>
@@ -130,10 +139,7 @@ internal static class SkinnyProduct
     public static void Launch(CudaContext cuda, in SkinnyForm form, in SkinnyOperands x, bool overlap = true)
     {
         Check(cuda.Device, form, x);
-        var room = cuda.Device.SharedBytesPerBlock - StaticBytes;
-        var copy = form;
-        var layout = Choose(form, room, size => size == 1 ? cuda.Device.Multiprocessors
-            : cuda.Device.IsHopper ? cuda.Kernel(Configure(copy, size, grouped: false, room)).MostClusters(size, Threads, room) : 0);
+        var (layout, room) = (LayoutOn(cuda, form), Room(cuda.Device));
         cuda.Kernel(Configure(form, layout.Splits, grouped: false, room))
             .Launch(cuda.Stream, (layout.Blocks, 1, 1), Threads, Fill(form, x, layout, 0, 1), layout.SharedBytes, overlap);
     }
@@ -152,12 +158,14 @@ internal static class SkinnyProduct
             throw new CudaException($"{form} over {experts} experts is too large for one block, or has more than {MostExperts} experts");
         var stride = StrideOf(form.Inputs);
         var layout = new SkinnyLayout(1, form.Inputs, stride, 0, cuda.Device.Multiprocessors, SumBytes(form.Rows) + form.Rows * stride);
-        cuda.Kernel(Configure(form, 1, grouped: true, cuda.Device.SharedBytesPerBlock - StaticBytes))
+        cuda.Kernel(Configure(form, 1, grouped: true, Room(cuda.Device)))
             .Launch(cuda.Stream, (layout.Blocks, 1, 1), Threads, Fill(form, x, layout, ends, experts), layout.SharedBytes, overlap);
     }
 
+    private static int Room(CudaDevice device) => device.SharedBytesPerBlock - StaticBytes;
+
     private static bool FitsOneBlock(CudaDevice device, in SkinnyForm form) =>
-        SumBytes(form.Rows) + form.Rows * StrideOf(form.Inputs) <= device.SharedBytesPerBlock - StaticBytes;
+        SumBytes(form.Rows) + form.Rows * StrideOf(form.Inputs) <= Room(device);
 
     private static void Check(CudaDevice device, in SkinnyForm form, in SkinnyOperands x)
     {
