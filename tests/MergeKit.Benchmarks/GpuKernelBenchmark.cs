@@ -5,18 +5,14 @@ using MergeKit.Inference.Backends.Cuda.Kernels;
 
 namespace MergeKit.Benchmarks;
 
-/// <summary>Times GPU kernels: events, 20 warm-up launches, the median of 50, the second-level cache cleared before each.</summary>
-internal sealed class GpuKernelBenchmark : IDisposable
+/// <summary>Times GPU kernels in turn with PyTorch's in a child process, as Markdown tables.</summary>
+internal sealed class GpuKernelBenchmark(GpuTimer timer, TorchPeer? peer)
 {
-    private const int WarmUps = 20, Runs = 50;
-    private const long ClearBytes = 256L << 20;
-    private readonly CudaContext _cuda;
-    private readonly DeviceBuffer _clear;
-    private readonly List<DeviceBuffer> _buffers = [];
+    private static readonly string[] Parts = ["glue", "skinny", "decode", "attention", "grouped", "head"];
 
-    private GpuKernelBenchmark(CudaContext cuda) => (_cuda, _clear) = (cuda, cuda.Memory.Allocate(ClearBytes, "clearing the cache"));
+    private CudaContext Cuda => timer.Cuda;
 
-    /// <summary>Prints one line per kernel and shape.</summary>
+    /// <summary>Prints one line per kernel and shape. Arguments name parts; "all" adds the variants that are not chosen.</summary>
     public static int Run(string[] args)
     {
         var (usable, reasons) = CudaDevice.Discover();
@@ -27,145 +23,115 @@ internal sealed class GpuKernelBenchmark : IDisposable
         }
 
         using var cuda = new CudaContext(usable[0].Index);
+        if (args.Contains("compile"))
+            return Compile(cuda);
+        using var timer = new GpuTimer(cuda);
+        using var peer = args.Contains("alone") ? null : TorchPeer.Start();
         Console.WriteLine($"# {cuda.Device.Name}, driver for CUDA {cuda.Device.DriverVersion / 1000}.{cuda.Device.DriverVersion % 1000 / 10}, NVRTC {cuda.Compiler.Version}, cuBLASLt {DenseProduct.Version}");
-        using var benchmark = new GpuKernelBenchmark(cuda);
-        benchmark.Copies();
-        benchmark.Glue();
-        benchmark.Products();
-        foreach (var (batch, length, heads, kvHeads, headDim) in Shapes)
-            foreach (var causal in new[] { true, false })
-                benchmark.Attention(batch, length, heads, kvHeads, headDim, causal);
+        Console.WriteLine($"peer: {peer?.Version ?? "none"}");
+        var (benchmark, named) = (new GpuKernelBenchmark(timer, peer), Parts.Intersect(args).ToArray());
+        foreach (var part in named.Length > 0 ? named : Parts)
+            benchmark.Run(part, args.Contains("all"));
         return 0;
     }
 
-    /// <summary>Batch, length, heads, kv heads, head size: the prototype's tables.</summary>
-    private static (int Batch, int Length, int Heads, int KvHeads, int HeadDim)[] Shapes =>
-        [(4, 4096, 32, 8, 128), (1, 16384, 32, 8, 128), (16, 1024, 32, 8, 128), (4, 4096, 16, 16, 128), (4, 4096, 32, 32, 64), (1, 16384, 32, 32, 64)];
-
-    /// <inheritdoc/>
-    public void Dispose()
+    private void Run(string part, bool all)
     {
-        _buffers.ForEach(buffer => buffer.Dispose());
-        _clear.Dispose();
+        var decoding = new GpuDecodeBenchmark(timer, peer);
+        var prompts = new GpuPromptBenchmark(timer, peer);
+        switch (part)
+        {
+            case "glue":
+                Glue();
+                break;
+            case "skinny":
+                decoding.Skinny();
+                break;
+            case "decode":
+                decoding.Attention(all);
+                break;
+            case "attention":
+                prompts.Attention(all);
+                break;
+            case "grouped":
+                prompts.Grouped(all);
+                break;
+            default:
+                prompts.Head();
+                break;
+        }
     }
 
-    private void Copies()
+    /// <summary>Compiles every variant on all processors; prints what the tests would complain of.</summary>
+    private static int Compile(CudaContext cuda)
     {
-        const long Bytes = 2L << 30;
-        var (a, b) = (Take(Bytes), Take(Bytes));
-        var time = Time(() => _cuda.Stream.Copy(b, a, Bytes));
-        Console.WriteLine($"copy {Bytes >> 20} MiB: {time * 1000:f1} us, {2 * Bytes / time / 1e6:f0} GB/s read and written");
-        Release();
+        var specs = KernelCatalog.All().DistinctBy(spec => spec.Key).Where(spec => cuda.Device.IsHopper || !spec.NeedsHopper).ToArray();
+        var lines = new string[specs.Length];
+        Parallel.For(0, specs.Length, i =>
+        {
+            var log = CompilationLog.Parse(cuda.Compiler.Compile(specs[i], cuda.Device.Architecture).Log);
+            var spilled = specs[i].AllowSpills ? 0 : log.SpillStoreBytes + log.SpillLoadBytes;
+            lines[i] = log.Remarks.Count > 0 || spilled > 0 ? $"{specs[i].Key}: {spilled} bytes spilled; {string.Join("; ", log.Remarks)}" : "";
+        });
+        foreach (var line in lines.Where(line => line.Length > 0))
+            Console.WriteLine(line);
+        Console.WriteLine($"{specs.Length} variants compiled for {cuda.Device.Architecture} by NVRTC {cuda.Compiler.Version}, {lines.Count(line => line.Length > 0)} with remarks");
+        return 0;
     }
 
     private void Glue()
     {
-        const int Rows = 8192, Width = 4096, Intermediate = 14336;
-        var (residual, delta, output, weight) = (Take(Rows * Width * 4L), Take(Rows * Width * 4L), Take(Rows * Width * 2L), Take(Width * 4L));
-        var spec = new NormSpec("norm", NormKind.Rms, Width, 1e-5);
-        Bandwidth("RMSNorm, float32 residual to bf16", Rows * Width * 6L, () => Norm.Launch(_cuda, spec, weight, 0, Rows, Width, residual, 0, output, CudaType.BFloat16));
-        Bandwidth("add + RMSNorm", Rows * Width * 14L, () => Norm.Launch(_cuda, spec, weight, 0, Rows, Width, residual, delta, output, CudaType.BFloat16));
-        var (wide, inner) = (Take(Rows * 2L * Intermediate * 2), Take(Rows * (long)Intermediate * 2));
-        Bandwidth("SwiGLU", Rows * 6L * Intermediate, () => Elementwise.Gate(_cuda, Activation.Silu, GateKind.Halves, null, wide, 0, inner, Rows, Intermediate, CudaType.BFloat16));
-        Release();
-    }
-
-    private void Products()
-    {
-        using var product = new DenseProduct(_cuda);
-        foreach (var (rows, outputs, inputs) in new[] { (4096, 4096, 4096), (8192, 8192, 8192), (16384, 4096, 14336), (16384, 14336, 4096) })
+        const long Bytes = 2L << 30;
+        var (a, b) = (timer.Take(Bytes), timer.Take(Bytes));
+        var time = timer.Time(() => Cuda.Stream.Copy(b, a, Bytes));
+        Console.WriteLine($"\n| pass | tokens | us | GB/s | of a copy |\n|---|---|---|---|---|\n| copy of 2 GiB | | {time * 1000:f1} | {2 * Bytes / time / 1e6:f0} | |");
+        var copy = 2 * Bytes / time / 1e6;
+        timer.Release();
+        const int Width = 4096, Intermediate = 14336;
+        foreach (var rows in new[] { 2048, 8192 })
         {
-            var (x, w, y) = (Take(2L * rows * inputs), Take(2L * outputs * inputs), Take(2L * rows * outputs));
-            var time = Time(() => product.Multiply(w, x, y, rows, outputs, inputs, CudaType.BFloat16, CudaType.BFloat16, accumulate: false));
-            Console.WriteLine($"cuBLASLt product {rows} x {outputs} x {inputs}: {time * 1000:f1} us, {2.0 * rows * outputs * inputs / time / 1e9:f0} TFLOP/s");
-            Release();
+            var (residual, delta, output, weight) = (timer.Take(rows * Width * 4L), timer.Take(rows * Width * 4L), timer.Take(rows * Width * 2L), timer.Take(Width * 4L));
+            var spec = new NormSpec("norm", NormKind.Rms, Width, 1e-5);
+            Bandwidth("RMSNorm, float32 residual to bf16", rows, rows * Width * 6L, copy, () => Norm.Launch(Cuda, spec, weight, 0, rows, Width, residual, 0, output, CudaType.BFloat16));
+            Bandwidth("add + RMSNorm", rows, rows * Width * 14L, copy, () => Norm.Launch(Cuda, spec, weight, 0, rows, Width, residual, delta, output, CudaType.BFloat16));
+            var (wide, inner) = (timer.Take(rows * 2L * Intermediate * 2), timer.Take(rows * (long)Intermediate * 2));
+            Bandwidth("SwiGLU", rows, rows * 6L * Intermediate, copy, () => Elementwise.Gate(Cuda, Activation.Silu, GateKind.Halves, null, wide, 0, inner, rows, Intermediate, CudaType.BFloat16));
+            QkvPass(rows, copy);
+            timer.Release();
         }
     }
 
-    private void Attention(int batch, int length, int heads, int kvHeads, int headDim, bool causal)
+    private void QkvPass(int rows, double copy)
     {
-        var form = new AttentionForm(CudaType.BFloat16, heads, kvHeads, headDim, headDim, 1 / MathF.Sqrt(headDim), causal, 0, 0, false, false);
-        var tokens = batch * length;
-        var spans = Enumerable.Range(0, batch).Select(i => new DeviceSequence(i * length, length, i * length, length)).ToArray();
-        var (q, k, v, o) = (Take(2L * tokens * heads * headDim), Take(2L * tokens * kvHeads * headDim), Take(2L * tokens * kvHeads * headDim), Take(2L * tokens * heads * headDim));
-        var operands = new AttentionOperands(q, k, v, o, 0, Send(spans), 0, Send(AttentionMma.Tiles(spans)), 0, 0, 0, 0);
-        var flops = 4.0 * batch * heads * length * length * headDim * (causal ? 0.5 : 1);
-        var label = $"attention D={headDim} {(causal ? "causal" : "full")} B{batch} S{length} {heads}/{kvHeads}";
-        var count = AttentionMma.Tiles(spans).Length;
-        var mma = Time(() => AttentionMma.Launch(_cuda, form, count, operands));
-        var line = $"{label}: mma.sync {flops / mma / 1e9:f0} TFLOP/s";
-        if (AttentionHopper.Supports(_cuda.Device, form))
-            foreach (var shape in new[] { (128, 128), (128, 176), (192, 80), (192, 128) }.Where(shape => headDim == 128 ? shape != (192, 128) : shape is (128, 128) or (192, 128)))
-            {
-                var tiles = AttentionHopper.Tiles(spans, form, shape.Item1);
-                var (list, counter) = (Send(tiles), Send(new int[2]));
-                var hopper = Time(() => AttentionHopper.Launch(_cuda, form, shape, tokens, tokens, tiles.Length, counter, operands with { Tiles = list }));
-                var chosen = AttentionHopper.Choose(headDim, causal, length) == shape ? "*" : "";
-                line += $", Hopper {shape.Item1}x{shape.Item2}{chosen} {flops / hopper / 1e9:f0}";
-            }
-
-        Console.WriteLine(line);
-        Release();
-    }
-
-    private void Bandwidth(string label, long bytes, Action work)
-    {
-        var time = Time(work);
-        Console.WriteLine($"{label}: {time * 1000:f1} us, {bytes / time / 1e6:f0} GB/s");
-    }
-
-    /// <summary>Median milliseconds of a launch.</summary>
-    private double Time(Action work)
-    {
-        for (var i = 0; i < WarmUps; i++)
-            work();
-        using var start = new CudaEvent();
-        using var end = new CudaEvent();
-        var times = new List<double>();
-        for (var i = 0; i < Runs; i++)
+        const int Heads = 32, KvHeads = 8, Dim = 128, All = (Heads + 2 * KvHeads) * Dim;
+        var spec = new AttentionSpec
         {
-            _cuda.Stream.Fill(_clear.Pointer, (byte)i, ClearBytes);
-            start.Record(_cuda.Stream);
-            work();
-            end.Record(_cuda.Stream);
-            times.Add(end.MillisecondsSince(start));
-        }
-
-        times.Sort();
-        return times[times.Count / 2];
-    }
-
-    /// <summary>Device memory full of random bf16 between -2 and 2.</summary>
-    private nint Take(long bytes)
-    {
-        var buffer = _cuda.Memory.Allocate(bytes, "benchmark");
-        _buffers.Add(buffer);
-        var values = new ushort[Math.Min(bytes / 2, 1 << 22)];
-        for (var i = 0; i < values.Length; i++)
+            Heads = Heads, KvHeads = KvHeads, HeadDim = Dim, ValueDim = Dim, Scale = 1, Output = new LinearSpec("o", default, 1, 1), Rope = new RopeSpec { Dim = Dim, Theta = 1e4 },
+        };
+        var pages = (rows + 63) / 64;
+        var parameters = new QkvPrepare.Parameters
         {
-            var x = (uint)i * 2654435761u;
-            x ^= x >> 15;
-            x *= 2246822519u;
-            values[i] = (ushort)(((x >> 16) & 0x8000) | 0x3E00 | ((x >> 8) & 0x1FF));
-        }
-
-        for (long at = 0; at < bytes; at += 2L * values.Length)
-            _cuda.Stream.Upload<ushort>(buffer.Pointer + (nint)at, values.AsSpan(0, (int)Math.Min(values.Length, (bytes - at) / 2)));
-        return buffer.Pointer;
+            Qkv = timer.Take(2L * rows * All),
+            Cos = timer.Take(4L * rows * Dim / 2),
+            Sin = timer.Take(4L * rows * Dim / 2),
+            RopeRows = timer.Send(Enumerable.Range(0, rows).ToArray()),
+            Places = timer.Send(Enumerable.Range(0, rows).Select(i => new Int2(0, i)).ToArray()),
+            Table = timer.Send(Enumerable.Range(0, pages).ToArray()),
+            Queries = timer.Take(2L * rows * Heads * Dim),
+            Keys = timer.Take(2L * rows * KvHeads * Dim),
+            Values = timer.Take(2L * rows * KvHeads * Dim),
+            KeyPages = timer.Take(2L * pages * 64 * KvHeads * Dim),
+            ValuePages = timer.Take(2L * pages * 64 * KvHeads * Dim),
+            TableStride = pages,
+            QueryWeights = 1,
+            KeyWeights = 1,
+        };
+        Bandwidth("RoPE + KV write, ragged and paged", rows, 2L * rows * (All + (Heads + 4 * KvHeads) * Dim), copy, () => QkvPrepare.Launch(Cuda, spec, CudaType.BFloat16, rows, parameters));
     }
 
-    private nint Send<T>(T[] values) where T : unmanaged
+    private void Bandwidth(string label, int rows, long bytes, double copy, Action work)
     {
-        var buffer = _cuda.Memory.Allocate((long)values.Length * System.Runtime.CompilerServices.Unsafe.SizeOf<T>(), "benchmark");
-        _buffers.Add(buffer);
-        _cuda.Stream.Upload<T>(buffer.Pointer, values);
-        return buffer.Pointer;
-    }
-
-    private void Release()
-    {
-        _cuda.Synchronize();
-        _buffers.ForEach(buffer => buffer.Dispose());
-        _buffers.Clear();
+        var time = timer.Time(work);
+        Console.WriteLine($"| {label} | {rows} | {time * 1000:f1} | {bytes / time / 1e6:f0} | {bytes / time / 1e6 / copy:p0} |");
     }
 }

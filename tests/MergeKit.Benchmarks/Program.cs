@@ -19,7 +19,7 @@ static int Usage()
           kernels [pool] [gemm] [decode] [attention] [model] [threads=N]       the CPU engine's kernels against OpenBLAS and a plain read
           engine [threads=N] [repeat=N]                                        a whole model: prompt scoring and decoding
           tokenizer [OPTIONS]                                                  encoding of English prose with 128k tokens
-          gpu                                                                  CUDA kernels against a copy and cuBLASLt
+          gpu [glue] [skinny] [decode] [attention] [grouped] [head] [all] [alone] [compile]   CUDA kernels against PyTorch's in a Python child
           gpu-model [SHAPE...] [documents=N] [length=N] [yardstick]            whole models on a GPU; yardstick: transformers with SDPA beside them
         """);
     return 2;

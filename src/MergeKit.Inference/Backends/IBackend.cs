@@ -17,7 +17,8 @@ public interface IMatrix
 /// <param name="Blocks">Stored tensors, each [out, in] or, transposed, [in, out]; their rows one below the other.</param>
 /// <param name="StoredTransposed">Whether they are stored [in, out].</param>
 /// <param name="Bias">Over all rows; null for none.</param>
-public sealed record MatrixSource(IReadOnlyList<WeightTensor> Blocks, bool StoredTransposed, float[]? Bias);
+/// <param name="Gate">Whether rows are those of gate and up, and in which order.</param>
+public sealed record MatrixSource(IReadOnlyList<WeightTensor> Blocks, bool StoredTransposed, float[]? Bias, GateKind Gate = GateKind.None);
 
 /// <summary>Activations of a batch, [tokens, width] in float32, where the backend computes.</summary>
 public interface IBuffer : IDisposable

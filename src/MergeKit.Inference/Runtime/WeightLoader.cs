@@ -95,7 +95,7 @@ internal sealed class WeightLoader
     private IReadOnlyList<MlpWeights> Experts(MoeSpec spec, GateKind gate, Func<int, MatrixSource> input, Func<int, MatrixSource> down)
     {
         var experts = Enumerable.Range(0, spec.Routing.Experts).ToList();
-        var (inputs, downs) = (_backend.LoadMatrices([.. experts.Select(input)]), _backend.LoadMatrices([.. experts.Select(down)]));
+        var (inputs, downs) = (_backend.LoadMatrices([.. experts.Select(expert => input(expert) with { Gate = gate })]), _backend.LoadMatrices([.. experts.Select(down)]));
         return [.. experts.Select(expert => new MlpWeights(spec.Activation, gate, spec.ClampedSwigluLimit, inputs[expert], downs[expert], spec.Intermediate))];
     }
 

@@ -10,6 +10,7 @@ internal sealed class CudaAttention(CudaContext cuda, NetworkSpec network, CudaL
     private readonly RopeSpec[] _ropes = [.. network.Layers.Select(layer => layer.Attention.Rope).OfType<RopeSpec>().Distinct(ReferenceEqualityComparer.Instance).Cast<RopeSpec>()];
     private readonly CudaLatent _latent = new(cuda, linear, vectors);
     private readonly CudaRotary _rotary = new(cuda);
+    private readonly CudaDecode _decode = new(cuda, network, linear.Type, pool);
     private readonly CudaBuffer _keys = new(cuda), _values = new(cuda);
     private DeviceBuffer? _counter;
     private readonly Dictionary<AttentionSpec, float[]> _slopes = new(ReferenceEqualityComparer.Instance);
@@ -19,7 +20,11 @@ internal sealed class CudaAttention(CudaContext cuda, NetworkSpec network, CudaL
     {
         foreach (var rope in _ropes)
             _rotary.Get(rope, batch);
+        _decode.Set(batch);
     }
+
+    /// <summary>What decides the launches of a decode step beside the number of sequences and pages.</summary>
+    public int StepKey => _decode.Key;
 
     /// <summary>From hidden states to queries, ragged keys and values, and the cache, by latent attention.</summary>
     public void PrepareLatent(AttentionWeights weights, int layer, CudaBuffer x, CudaBuffer queries)
@@ -84,6 +89,8 @@ internal sealed class CudaAttention(CudaContext cuda, NetworkSpec network, CudaL
             queries.Pointer, batch.IsFresh ? _keys.Pointer : pool.Keys(layer), batch.IsFresh ? _values.Pointer : pool.Values(layer),
             output.Resize(tokens, spec.Heads * spec.ValueDim, _type), 0, batch.Sequences, batch.Places, batch.Tiles, batch.IsFresh ? 0 : batch.Table,
             batch.TableStride, vectors.Vector(Slopes(spec)), vectors.Vector(weights.Sinks));
+        if (_decode.TryAttend(form, layer, batch, operands.Queries, operands.Output, operands.Slopes, operands.Sinks))
+            return;
         if (batch.IsFresh && batch.Longest > 1 && AttentionHopper.Supports(cuda.Device, form))
         {
             var shape = AttentionHopper.Choose(form.HeadDim, form.Causal, batch.Longest);
@@ -100,6 +107,7 @@ internal sealed class CudaAttention(CudaContext cuda, NetworkSpec network, CudaL
     {
         _rotary.Dispose();
         _latent.Dispose();
+        _decode.Dispose();
         _keys.Dispose();
         _values.Dispose();
         _counter?.Dispose();

@@ -22,6 +22,7 @@ public sealed class CudaBackend : IBackend
     private readonly CudaMoe _moe;
     private readonly CudaHead _head;
     private readonly CudaReplay _replay;
+    private readonly MoeSpec[] _experts;
     private readonly CudaBuffer _wide, _inner, _shared, _sharedGate, _converted;
 
     /// <summary>A backend for one network.</summary>
@@ -37,6 +38,7 @@ public sealed class CudaBackend : IBackend
         (_wide, _inner, _shared, _sharedGate, _converted) = (new CudaBuffer(cuda), new CudaBuffer(cuda), new CudaBuffer(cuda), new CudaBuffer(cuda), new CudaBuffer(cuda));
         _attention = new CudaAttention(cuda, network, _linear, _weights, _batch, _pool);
         (_moe, _head, _replay) = (new CudaMoe(cuda, _linear, _weights), new CudaHead(cuda, _linear), new CudaReplay(cuda));
+        _experts = [.. network.Layers.Select(layer => layer.Moe).OfType<MoeSpec>().Distinct()];
         TokensPerPass = PassTokens(network, type);
     }
 
@@ -100,13 +102,13 @@ public sealed class CudaBackend : IBackend
     }
 
     /// <inheritdoc/>
-    /// <remarks>Decode steps are recorded and replayed. Experts are sorted on the host, so passes with experts are not.</remarks>
+    /// <remarks>Decode steps are recorded and replayed, unless a part of them waits for the host.</remarks>
     public void Run(ForwardBatch batch, Action pass)
     {
-        if (batch.Sequences.Any(span => span.Count != 1 || span.Past == 0) || _network.Layers.Any(layer => layer.Moe is not null))
-            pass();
+        if (CudaDecode.IsStep(batch) && _experts.All(moe => CudaMoe.IsOnDevice(_cuda.Device, moe, _network.HiddenSize, _type, batch.Tokens)))
+            _replay.Run((batch.Sequences.Length, _batch.TableStride, _attention.StepKey), pass);
         else
-            _replay.Run((batch.Sequences.Length, _batch.TableStride, 0), pass);
+            pass();
     }
 
     /// <inheritdoc/>
@@ -177,6 +179,12 @@ public sealed class CudaBackend : IBackend
     public void Mlp(MlpWeights weights, IBuffer x, IBuffer output, bool accumulate)
     {
         var (input, rows) = ((CudaMatrix)weights.Input, x.Rows);
+        if (_linear.TryGated(weights, (CudaBuffer)x, _inner))
+        {
+            _linear.Project((CudaMatrix)weights.Down, _inner, (CudaBuffer)output, accumulate);
+            return;
+        }
+
         var wide = _linear.Multiply(input, (CudaBuffer)x, _wide);
         var inner = _inner.Resize(rows, weights.Intermediate, _type);
         if (weights.Gate == GateKind.None)

@@ -2,7 +2,8 @@ using MergeKit.Inference.Backends.Cuda.Kernels;
 
 namespace MergeKit.Inference.Backends.Cuda;
 
-/// <summary>Products of activations with weights, and the conversions that they need.</summary>
+/// <summary>Products of activations with weights, and the conversions that they need. Few rows go to a kernel that reads the weights at the
+/// memory's speed, more to cuBLASLt.</summary>
 internal sealed class CudaLinear(CudaContext cuda, CudaType type) : IDisposable
 {
     private readonly DenseProduct _product = new(cuda);
@@ -27,9 +28,7 @@ internal sealed class CudaLinear(CudaContext cuda, CudaType type) : IDisposable
         var rows = x.Rows;
         var input = Operand(x);
         var target = accumulate ? output.Pointer : output.Resize(rows, matrix.Rows, CudaType.Float32);
-        Multiply(matrix.Weights, input, target, rows, matrix.Rows, matrix.Columns, CudaType.Float32, accumulate);
-        if (matrix.Bias != 0)
-            Elementwise.AddBias(cuda, target, matrix.Bias, rows, matrix.Rows);
+        Multiply(matrix.Weights, input, target, rows, matrix.Rows, matrix.Columns, CudaType.Float32, accumulate, matrix.Bias);
     }
 
     /// <summary>output = x W^T in the type of the weights, without the bias.</summary>
@@ -40,13 +39,38 @@ internal sealed class CudaLinear(CudaContext cuda, CudaType type) : IDisposable
         return target;
     }
 
-    /// <summary>y [rows, outputs] = x W^T, or y += that.</summary>
-    public void Multiply(nint weights, nint x, nint y, int rows, int outputs, int inputs, CudaType result, bool accumulate) =>
+    /// <summary>y [rows, outputs] = x W^T (+ bias), or y += that. A bias takes a y in float32.</summary>
+    public void Multiply(nint weights, nint x, nint y, int rows, int outputs, int inputs, CudaType result, bool accumulate, nint bias = 0)
+    {
+        var form = new SkinnyForm(rows, outputs, inputs, result);
+        if (IsSkinny(form, x, weights))
+        {
+            SkinnyProduct.Launch(cuda, form, new SkinnyOperands(x, weights, y, bias, accumulate ? y : 0));
+            return;
+        }
+
         _product.Multiply(weights, x, y, rows, outputs, inputs, type, result, accumulate);
+        if (bias != 0)
+            Elementwise.AddBias(cuda, y, bias, rows, outputs);
+    }
+
+    /// <summary>inner = act(gate) x up of x W^T + b, in one kernel for few rows.</summary>
+    public bool TryGated(MlpWeights weights, CudaBuffer x, CudaBuffer inner)
+    {
+        var matrix = (CudaMatrix)weights.Input;
+        var form = new SkinnyForm(x.Rows, matrix.Rows, matrix.Columns, type, weights.Gate, weights.Activation, weights.ClampedLimit);
+        if (weights.Gate == GateKind.None || x.Type != type || !IsSkinny(form, x.Pointer, matrix.Weights))
+            return false;
+        SkinnyProduct.Launch(cuda, form, new SkinnyOperands(x.Pointer, matrix.Weights, inner.Resize(x.Rows, weights.Intermediate, type), matrix.Bias));
+        return true;
+    }
 
     public void Dispose()
     {
         _product.Dispose();
         _converted.Dispose();
     }
+
+    private bool IsSkinny(in SkinnyForm form, nint x, nint weights) =>
+        type == CudaType.BFloat16 && ((x | weights) & 15) == 0 && SkinnyProduct.Supports(cuda.Device, form);
 }

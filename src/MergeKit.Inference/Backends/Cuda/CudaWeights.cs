@@ -1,12 +1,14 @@
-using MergeKit.Core.Diagnostics;
-using MergeKit.Core.Numerics;
-using MergeKit.Inference.Backends.Cuda.Kernels;
 using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Inference.Backends.Cuda;
 
 /// <summary>A matrix on the device, [rows, columns] of the backend's type, and a bias in float32.</summary>
-internal sealed record CudaMatrix(nint Weights, nint Bias, int Rows, int Columns) : IMatrix;
+/// <param name="Weights">Address of the matrix.</param>
+/// <param name="Bias">Address of the bias; 0 for none.</param>
+/// <param name="Rows">Outputs.</param>
+/// <param name="Columns">Inputs.</param>
+/// <param name="IsInterleaved">Whether rows that were stored as those of gate, then those of up, alternate here.</param>
+internal sealed record CudaMatrix(nint Weights, nint Bias, int Rows, int Columns, bool IsInterleaved = false) : IMatrix;
 
 /// <summary>Weights on the device; a tensor that is used twice lies there once.</summary>
 internal sealed class CudaWeights(CudaContext cuda, CudaType type) : IDisposable
@@ -15,6 +17,8 @@ internal sealed class CudaWeights(CudaContext cuda, CudaType type) : IDisposable
     private readonly Dictionary<(nint Data, long Rows, long Columns), nint> _tables = [];
     private readonly Dictionary<float[], nint> _vectors = new(ReferenceEqualityComparer.Instance);
     private WeightUploader? _uploader;
+
+    private WeightUploader Uploader => _uploader ??= new WeightUploader(cuda, type);
 
     /// <summary>A matrix of row blocks.</summary>
     public CudaMatrix Matrix(MatrixSource source)
@@ -32,19 +36,24 @@ internal sealed class CudaWeights(CudaContext cuda, CudaType type) : IDisposable
         return new CudaMatrix(pointer, Vector(source.Bias), checked((int)rows), checked((int)columns));
     }
 
-    /// <summary>Matrices of one shape, one behind the other, and their biases likewise.</summary>
+    /// <summary>Matrices of one shape, one behind the other, and their biases likewise. Gate and up alternate row by row where a grouped product
+    /// may use them.</summary>
     public IReadOnlyList<CudaMatrix> Stack(IReadOnlyList<MatrixSource> sources)
     {
         var (rows, columns) = Extent(sources[0]);
         var bytes = Bytes(rows, columns);
         var weights = Take(checked(bytes * sources.Count), $"{sources.Count} experts of {rows} x {columns}");
-        var bias = sources[0].Bias is null ? 0 : Vector([.. sources.SelectMany(source => source.Bias!)]);
+        var interleaved = type == CudaType.BFloat16 && cuda.Device.IsHopper && sources[0] is { Gate: GateKind.Halves, StoredTransposed: false };
+        var bias = sources[0].Bias is null ? 0 : Vector([.. sources.SelectMany(source => interleaved ? Alternate(source.Bias!) : source.Bias!)]);
         var matrices = new CudaMatrix[sources.Count];
         for (var i = 0; i < matrices.Length; i++)
         {
             var place = weights + (nint)(i * bytes);
-            Fill(sources[i], place);
-            matrices[i] = new CudaMatrix(place, bias == 0 ? 0 : bias + (nint)(i * rows * sizeof(float)), checked((int)rows), checked((int)columns));
+            if (interleaved)
+                FillAlternating(sources[i], place);
+            else
+                Fill(sources[i], place);
+            matrices[i] = new CudaMatrix(place, bias == 0 ? 0 : bias + (nint)(i * rows * sizeof(float)), checked((int)rows), checked((int)columns), interleaved);
         }
 
         return matrices;
@@ -103,10 +112,21 @@ internal sealed class CudaWeights(CudaContext cuda, CudaType type) : IDisposable
     {
         foreach (var block in source.Blocks.Where(block => block.Data != 0))
         {
-            if (!LoadWeights.CanRead(block.Type))
-                throw new InputException($"weights of type {block.Type.SafetensorsName()} cannot be used on a GPU; floating-point types can");
-            (_uploader ??= new WeightUploader(cuda, type)).Send(block, source.StoredTransposed, target);
+            Uploader.Send(block, source.StoredTransposed, target);
             target += (nint)Bytes(block.Shape[0], block.Shape[1]);
         }
     }
+
+    /// <summary>Rows of gate at even places, those of up at odd ones.</summary>
+    private void FillAlternating(MatrixSource source, nint target)
+    {
+        if (source.Blocks.Any(block => block.Data == 0))
+            return;
+        var half = source.Blocks[0].Shape[0] / 2;
+        var halves = source.Blocks.Count == 2 ? source.Blocks : [source.Blocks[0].Rows(0, half), source.Blocks[0].Rows(half, half)];
+        for (var i = 0; i < 2; i++)
+            Uploader.SendAlternating(halves[i], target + (nint)(i * Bytes(1, halves[i].Shape[1])));
+    }
+
+    private static float[] Alternate(float[] halves) => [.. Enumerable.Range(0, halves.Length).Select(i => halves[i / 2 + i % 2 * (halves.Length / 2)])];
 }

@@ -1,3 +1,4 @@
+using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Numerics;
 using MergeKit.Inference.Backends.Cuda.Kernels;
 using MergeKit.Inference.Runtime;
@@ -26,6 +27,7 @@ internal sealed class WeightUploader : IDisposable
     /// <summary>Sends a stored tensor to [out, in] at <paramref name="target"/>; returns before it is there.</summary>
     public void Send(WeightTensor tensor, bool transposed, nint target)
     {
+        Check(tensor);
         var (first, second, size) = (tensor.Shape[0], tensor.Shape[1], tensor.Type.Size());
         var asStored = !transposed && tensor.Type == (_type == CudaType.BFloat16 ? DType.BF16 : DType.F32);
         var step = transposed ? Math.Max(1, SlotBytes / (second * size)) : SlotBytes / size;
@@ -53,6 +55,25 @@ internal sealed class WeightUploader : IDisposable
         }
     }
 
+    /// <summary>Sends a stored [out, in] tensor to every second row from <paramref name="target"/> on.</summary>
+    public void SendAlternating(WeightTensor tensor, nint target)
+    {
+        Check(tensor);
+        var (rows, columns) = (tensor.Shape[0], tensor.Shape[1]);
+        var unit = columns * tensor.Type.Size();
+        var step = Math.Max(1, SlotBytes / unit);
+        for (long start = 0; start < rows; start += step)
+        {
+            var count = Math.Min(step, rows - start);
+            var slot = Fill(tensor.Data + (nint)(start * unit), count * unit);
+            var staged = slot.Device(_cuda, Math.Max(SlotBytes, unit)).Pointer;
+            _stream.Upload(staged, slot.Pinned.Pointer, count * unit);
+            var place = target + (nint)(2 * start * columns * _type.Size());
+            LoadWeights.Launch(_cuda, _stream, tensor.Type, staged, place, _type, count, columns, 2 * columns, transposed: false);
+            slot.Free.Record(_stream);
+        }
+    }
+
     /// <summary>Waits until all is there.</summary>
     public void Dispose()
     {
@@ -60,6 +81,12 @@ internal sealed class WeightUploader : IDisposable
         foreach (var slot in _ring)
             slot.Dispose();
         _stream.Dispose();
+    }
+
+    private static void Check(WeightTensor tensor)
+    {
+        if (!LoadWeights.CanRead(tensor.Type))
+            throw new InputException($"weights of type {tensor.Type.SafetensorsName()} cannot be used on a GPU; floating-point types can");
     }
 
     /// <summary>While some slots are copied to the device the next is filled: page faults of the mapped file are what takes the time.</summary>

@@ -11,10 +11,12 @@ internal readonly record struct AttentionTile(int Sequence, int First, int Head,
 internal static class AttentionHopper
 {
     private const long CacheBytes = 32L << 20;
+    private const int TileBytes = 40;
+    private const float Log2E = 1.4426950408889634f;
 
     /// <summary>Whether it can do a form; keys and values have to be ragged, not paged.</summary>
     public static bool Supports(CudaDevice device, in AttentionForm form) =>
-        device.IsHopper && form is { Type: CudaType.BFloat16, HeadDim: 64 or 128, Window: 0, Softcap: 0, Alibi: false, Sinks: false } && form.ValueDim == form.HeadDim;
+        device.IsHopper && form is { Type: CudaType.BFloat16, HeadDim: 64 or 128, Alibi: false } && form.ValueDim == form.HeadDim;
 
     /// <summary>The tile for a head size, a mask and the longest sequence: what measured best for each on an H200.</summary>
     public static (int Rows, int Keys) Choose(int headDim, bool causal, int longest) => (headDim, causal, longest) switch
@@ -31,20 +33,23 @@ internal static class AttentionHopper
         return new KernelSpec("AttentionHopper", "attention",
         [
             ("HEAD_DIM", form.HeadDim), ("BM", tile.Rows), ("BN", tile.Keys), ("STAGES", Stages), ("CAUSAL", form.Causal ? 1 : 0),
+            ("WINDOW", form.Window > 0 ? 1 : 0), ("SOFTCAP", form.Softcap > 0 ? 1 : 0), ("SINKS", form.Sinks ? 1 : 0),
         ])
         {
             NeedsHopper = true,
             Wgmma = [new WgmmaShape(tile.Keys, false, false), new WgmmaShape(form.HeadDim, true, true)],
-            SharedBytes = 2 * form.HeadDim * (tile.Rows + 2 * Stages * tile.Keys) + 1024 + 48 + 32 * Stages + 16 + 64,
+            SharedBytes = 2 * form.HeadDim * (2 * tile.Rows + 2 * Stages * tile.Keys) + 1024 + 64 + 32 * Stages + 16 + 2 * TileBytes,
         };
     }
 
     /// <summary>The variants that tests compile: all there are.</summary>
     public static IEnumerable<KernelSpec> Variants() =>
         from headDim in Enumerable.Range(1, 2)
-        from longest in Enumerable.Range(0, 3)
+        from longest in Enumerable.Range(0, 5)
         from causal in Enumerable.Range(0, 2)
-        let form = new AttentionForm(CudaType.BFloat16, 8, 2, 64 * headDim, 64 * headDim, 1, causal == 1, 0, 0, false, false)
+        from extras in new[] { 0, 2, 5, 7 }
+        let form = new AttentionForm(
+            CudaType.BFloat16, 8, 2, 64 * headDim, 64 * headDim, 1, causal == 1, (extras & 1) * 512, (extras & 2) * 25, false, (extras & 4) != 0)
         select Configure(form, Choose(form.HeadDim, form.Causal, 4096 * longest));
 
     /// <summary>All tiles of a batch in the order of work: heads whose keys and values fit the second-level cache together, and among those the longest first.</summary>
@@ -65,7 +70,7 @@ internal static class AttentionHopper
 
                 var past = sequences[i].Keys - sequences[i].Queries;
                 for (var first = 0; first < sequences[i].Queries; first += rows)
-                    section.Add((form.Causal ? Math.Min(past + first + rows, sequences[i].Keys) : sequences[i].Keys, new AttentionTile(i, first, head, 0)));
+                    section.Add((Seen(form, rows, past + first, sequences[i].Keys), new AttentionTile(i, first, head, 0)));
             }
 
         Flush(tiles, section);
@@ -97,11 +102,22 @@ internal static class AttentionHopper
             Sequences = x.Sequences,
             Tiles = x.Tiles,
             TileCount = tiles,
+            Sinks = x.Sinks,
             Heads = form.Heads,
             Group = form.Heads / form.KvHeads,
-            ScaleLog2 = form.Scale * 1.4426950408889634f,
+            Window = form.Window,
+            ScaleLog2 = form.Softcap > 0 ? 1 : form.Scale * Log2E,
+            CappedScale = form.Softcap > 0 ? form.Scale / form.Softcap : 0,
+            CapLog2 = form.Softcap * Log2E,
         };
         cuda.Kernel(Configure(form, shape)).Launch(cuda.Stream, (Math.Min(cuda.Device.Multiprocessors, tiles), 1, 1), 128 * (shape.Rows / 64 + 1), parameters);
+    }
+
+    /// <summary>Keys that some query of a tile sees.</summary>
+    private static int Seen(in AttentionForm form, int rows, int position, int keys)
+    {
+        var last = form.Causal ? Math.Min(position + rows, keys) : keys;
+        return form.Window > 0 ? Math.Min(last, last - (position - form.Window + 1)) : last;
     }
 
     /// <summary>[rows][heads][width] as (64 columns, row, panel, head).</summary>
@@ -117,8 +133,8 @@ internal static class AttentionHopper
     private struct Parameters
     {
         public TensorMap Q, K, V;
-        public nint O, Lse, Counter, Sequences, Tiles;
-        public int TileCount, Heads, Group;
-        public float ScaleLog2;
+        public nint O, Lse, Counter, Sequences, Tiles, Sinks;
+        public int TileCount, Heads, Group, Window;
+        public float ScaleLog2, CappedScale, CapLog2;
     }
 }

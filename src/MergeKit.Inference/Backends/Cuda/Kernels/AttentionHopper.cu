@@ -6,9 +6,11 @@
 // in flight; between two warpgroups named barriers order the issue, so that one's softmax overlaps the other's
 // products (arXiv 2407.08608). The maximum of a row moves only when it grew by more than 2^8, which changes nothing
 // after normalisation but rounding.
+// The first product of a tile is issued behind the last of the tile before, whose normalisation and store it hides; Q is
+// held twice for that.
 // Tiles may hold rows of the next sequence: as keys they are masked, as queries not stored; values must be finite.
 //
-// -D: HEAD_DIM (64, 128) BM BN STAGES CAUSAL
+// -D: HEAD_DIM (64, 128) BM BN STAGES CAUSAL WINDOW SOFTCAP SINKS
 #include "attention.cuh"
 #include "hopper.cuh"
 #include "wgmma.cuh"
@@ -30,8 +32,11 @@ struct Params {
     u32* counter;                                // 2 words, zero before the launch; left zero
     const Sequence* sequences;
     const int4* tiles;                           // sequence, first query, head
+    const float* sinks;                          // [heads]
     int tile_count, heads, group;                // group: query heads per kv head
-    float scale_log2;                            // scale times log2(e)
+    int window;                                  // a query sees so many keys up to its own position
+    float scale_log2;                            // scale times log2(e); with a soft cap 1, the rest below
+    float capped_scale, cap_log2;                // scale / softcap, softcap times log2(e)
 };
 
 // ---- pieces of the main loop
@@ -53,18 +58,22 @@ __device__ __forceinline__ void issue_pv(float (&o)[HEAD_DIM / 2], u32 (&p)[BN /
 struct RowState { float max[2], sum[2]; };
 
 // Masks, updates the running maximum, turns s into exp2(scale*(s-max)) and returns the factors by
-// which the accumulator has to be multiplied. limit[r] = first masked column, relative to this
-// thread's first column of the block.
+// which the accumulator has to be multiplied. Columns of row r from limit on are masked, relative to this
+// thread's first column of the block, and with a window those before low; limit8 and low8 are those of row r + 8.
 template <bool FIRST, bool MASK>
-__device__ __forceinline__ bool softmax_block(float (&s)[BN / 2], RowState& st, float (&alpha)[2], float scale, int limit0, int limit1) {
-    const float kNegInf = neg_inf();
+__device__ __forceinline__ bool softmax_block(const Params& p, float (&s)[BN / 2], RowState& st, float (&alpha)[2], int limit, int limit8, int low, int low8) {
+    const float kNegInf = neg_inf(), scale = p.scale_log2;
+#if SOFTCAP
+#pragma unroll
+    for (int i = 0; i < BN / 2; i++) s[i] = tanh_approx(s[i] * p.capped_scale) * p.cap_log2;
+#endif
     if (MASK) {
 #pragma unroll
         for (int j = 0; j < BN / 8; j++)
 #pragma unroll
             for (int e = 0; e < 2; e++) {
-                if (8 * j + e >= limit0) s[4 * j + e] = kNegInf;
-                if (8 * j + e >= limit1) s[4 * j + 2 + e] = kNegInf;
+                if (8 * j + e >= limit || (WINDOW && 8 * j + e < low)) s[4 * j + e] = kNegInf;
+                if (8 * j + e >= limit8 || (WINDOW && 8 * j + e < low8)) s[4 * j + 2 + e] = kNegInf;
             }
     }
     bool changed = false;
@@ -114,17 +123,25 @@ __device__ __forceinline__ void pack_p(u32 (&p)[BN / 4], const float (&s)[BN / 2
     for (int i = 0; i < BN / 4; i++) p[i] = pack_bf16(s[2 * i], s[2 * i + 1]);
 }
 
-struct Tile { int query_start, queries, first, head, key_start, keys, blocks, full; };   // full: blocks that need no mask; head -1: no more tiles
+// Blocks [window, full) need no mask; head -1: no more tiles.
+struct Tile { int query_start, queries, first, head, key_start, keys, blocks, lowest, window, full; };
 
+// A tile whose rows see no key has one block, all of it masked.
 __device__ __forceinline__ Tile make_tile(const Params& p, int index) {
-    if (index >= p.tile_count) return Tile{0, 0, 0, -1, 0, 0, 0, 0};
+    if (index >= p.tile_count) return Tile{0, 0, 0, -1, 0, 0, 0, 0, 0, 0};
     const int4 at = p.tiles[index];
     const Sequence s = p.sequences[at.x];
-    Tile t{s.query_start, s.queries, at.y, at.z, s.key_start, s.keys, (s.keys + BN - 1) / BN, s.keys / BN};
+    const int past = s.keys - s.queries;
+    Tile t{s.query_start, s.queries, at.y, at.z, s.key_start, s.keys, (s.keys + BN - 1) / BN, 0, 0, s.keys / BN};
     if (CAUSAL) {
-        const int past = s.keys - s.queries, last = min(s.keys, t.first + BM + past);
+        const int last = min(s.keys, t.first + BM + past);
         t.blocks = last <= 0 ? 0 : (last + BN - 1) / BN;
         t.full = min(t.full, max(0, (t.first + past + 1) / BN));
+    }
+    t.blocks = max(t.blocks, 1);
+    if (WINDOW) {
+        t.lowest = min(t.blocks - 1, max(0, past + t.first - p.window + 1) / BN);
+        t.window = (max(0, past + t.first + BM - p.window) + BN - 1) / BN;
     }
     return t;
 }
@@ -132,32 +149,27 @@ __device__ __forceinline__ Tile make_tile(const Params& p, int index) {
 struct Smem {
     u32 q, k, v;                                     // tile storage
     u32 q_full, q_empty, k_full, k_empty, v_full, v_empty, t_full, t_empty;   // barriers
-    Tile* ring;                                      // two tiles
+    Tile* ring;                                      // two tiles; Q has two slots too
 };
 
 // ---- producer: one thread
 
 __device__ __forceinline__ void producer(const Params& p, const Smem& m) {
     Ring kp{0, 1}, vp{0, 1}, tp{0, 1};
-    u32 q_phase = 1;
     int tile = blockIdx.x;
     while (true) {
         barrier_wait(m.t_empty + 8 * tp.slot, tp.phase);
-        const Tile& t = m.ring[tp.slot];         // stays in shared memory: the producer has 24 registers
+        const Tile& t = m.ring[tp.slot];         // stays in shared memory: the producer has few registers
         m.ring[tp.slot] = make_tile(p, tile);
         barrier_arrive(m.t_full + 8 * tp.slot);
-        tp.next(2);
         if (t.head < 0) break;
         int next = (int)atomicAdd(p.counter, 1u) + (int)gridDim.x;   // latency hidden by the loads below
         int kv_head = t.head / p.group;
-        if (t.blocks > 0) {
-            barrier_wait(m.q_empty, q_phase);
-            q_phase ^= 1;
-            barrier_expect(m.q_full, kQBytes);
-            load_head_tile(m.q, &p.q, m.q_full, t.query_start + t.first, t.head, kEvictFirst);
-        }
-        for (int n = t.blocks - 1; n >= -1; n--) {
-            if (n >= 0) {
+        barrier_wait(m.q_empty + 8 * tp.slot, tp.phase);
+        barrier_expect(m.q_full + 8 * tp.slot, kQBytes);
+        load_head_tile(m.q + tp.slot * kQBytes, &p.q, m.q_full + 8 * tp.slot, t.query_start + t.first, t.head, kEvictFirst);
+        for (int n = t.blocks - 1; n >= t.lowest - 1; n--) {
+            if (n >= t.lowest) {
                 barrier_wait(m.k_empty + 8 * kp.slot, kp.phase);
                 barrier_expect(m.k_full + 8 * kp.slot, kKVBytes);
                 load_head_tile(m.k + kp.slot * kKVBytes, &p.k, m.k_full + 8 * kp.slot, t.key_start + n * BN, kv_head, kEvictLast);
@@ -170,6 +182,7 @@ __device__ __forceinline__ void producer(const Params& p, const Smem& m) {
                 vp.next(STAGES);
             }
         }
+        tp.next(2);
         tile = next;
     }
     // The last CTA to get here resets the counter for the next launch.
@@ -186,14 +199,15 @@ struct Consumer {
     const Params& p;
     const Smem& m;
     int wg, lane;
-    Ring kp, vp;
-    u64 dq, dk0, dv0;
+    Ring kp, vp, tp;                             // tp: tiles and their Q
+    u64 dq0, dk0, dv0;
     float o[HEAD_DIM / 2];
     float s[BN / 2];
     u32 pr[BN / 4];
     RowState st;
 
     __device__ __forceinline__ void release(u32 bar) { barrier_arrive_if(bar, lane == 0); }
+    __device__ __forceinline__ u64 dq(u32 slot) const { return dq0 + (u64)(slot * (kQBytes / 16)); }
     __device__ __forceinline__ u64 dk() const { return dk0 + (u64)(kp.slot * (kKVBytes / 16)); }
     __device__ __forceinline__ u64 dv() const { return dv0 + (u64)(vp.slot * (kKVBytes / 16)); }
     __device__ __forceinline__ void turn_wait() { if (kConsumers > 1) named_sync(1 + wg, 256); }
@@ -206,13 +220,13 @@ struct Consumer {
         }
     }
 
-    template <bool MASK> __device__ __forceinline__ void step(int limit0, int limit1, bool accumulate) {
+    template <bool MASK> __device__ __forceinline__ void step(int limit, int limit8, int low, int low8, bool accumulate) {
         float alpha[2];
         barrier_wait(m.k_full + 8 * kp.slot, kp.phase);
         turn_wait();
         pin(s);
         wgmma_fence();
-        issue_qk(s, dq, dk());
+        issue_qk(s, dq(tp.slot), dk());
         barrier_wait(m.v_full + 8 * vp.slot, vp.phase);
         pin(o); pin(pr);
         wgmma_fence();
@@ -222,7 +236,7 @@ struct Consumer {
         pin(s);
         release(m.k_empty + 8 * kp.slot);
         kp.next(STAGES);
-        bool any = softmax_block<false, MASK>(s, st, alpha, p.scale_log2, limit0, limit1);
+        bool any = softmax_block<false, MASK>(p, s, st, alpha, limit, limit8, low, low8);
         wgmma_wait<0>();
         pin(o);
         release(m.v_empty + 8 * vp.slot);
@@ -262,82 +276,107 @@ struct Consumer {
         }
     }
 
-    __device__ __forceinline__ void run() {
-        Ring tp{0, 0};
-        u32 q_phase = 0;
-        int warp_row = 16 * ((threadIdx.x / 32) & 3) + (lane >> 2);
-        if (kConsumers > 1 && wg == 0) named_arrive(1, 256);
-        while (true) {
-            barrier_wait(m.t_full + 8 * tp.slot, tp.phase);
-            const Tile& t = m.ring[tp.slot];     // stays in shared memory: registers are short
-            if (t.head < 0) break;
-            float inv[2] = {0.0f, 0.0f};
-            if (t.blocks > 0) {
-                int n = t.blocks - 1, full = t.full;
-                const int row0 = t.first + 64 * wg + warp_row;
-                int end0 = CAUSAL ? min(t.keys, row0 + 1 + t.keys - t.queries) : t.keys;
-                int end1 = CAUSAL ? min(t.keys, row0 + 9 + t.keys - t.queries) : t.keys;
-                int col = 2 * (lane & 3);
-                float alpha[2];
-
-                barrier_wait(m.q_full, q_phase);
-                q_phase ^= 1;
-                barrier_wait(m.k_full + 8 * kp.slot, kp.phase);
-                pin(s);
-                wgmma_fence();
-                issue_qk(s, dq, dk());
-                wgmma_wait<0>();
-                pin(s);
-                release(m.k_empty + 8 * kp.slot);
-                kp.next(STAGES);
-                softmax_block<true, true>(s, st, alpha, p.scale_log2, end0 - n * BN - col, end1 - n * BN - col);
-                pack_p(pr, s);
-
-                bool accumulate = false;
-                n--;
-#pragma unroll 1
-                for (; n >= full; n--) {
-                    step<true>(end0 - n * BN - col, end1 - n * BN - col, accumulate);
-                    accumulate = true;
-                }
-#pragma unroll 1
-                for (; n >= 0; n--) {
-                    step<false>(0, 0, accumulate);
-                    accumulate = true;
-                }
-                release(m.q_empty);              // every product that reads Q is complete
-
-                barrier_wait(m.v_full + 8 * vp.slot, vp.phase);
-                pin(o); pin(pr);
-                wgmma_fence();
-                issue_pv(o, pr, dv(), accumulate);
+    // Normalises: the factors of O, and in st.sum the LSE.
+    __device__ __forceinline__ void end_rows(float (&inv)[2], int head) {
 #pragma unroll
-                for (int r = 0; r < 2; r++) {
-                    float sum = st.sum[r];
-                    sum += __shfl_xor_sync(~0u, sum, 1);
-                    sum += __shfl_xor_sync(~0u, sum, 2);
-                    inv[r] = sum > 0.0f ? 1.0f / sum : 0.0f;
-                    st.sum[r] = sum > 0.0f ? st.max[r] * p.scale_log2 * 0.6931471805599453f + __logf(sum) : neg_inf();
-                }
-                wgmma_wait<0>();
-                pin(o);
-                release(m.v_empty + 8 * vp.slot);
-                vp.next(STAGES);
+        for (int r = 0; r < 2; r++) {
+            float sum = st.sum[r], max = st.max[r] * p.scale_log2;
+            sum += __shfl_xor_sync(~0u, sum, 1);
+            sum += __shfl_xor_sync(~0u, sum, 2);
+            inv[r] = sum > 0.0f ? 1.0f / sum : 0.0f;
+#if SINKS
+            const float sink = p.sinks[head] * 1.4426950408889634f;
+            if (sum > 0.0f) {
+                sum += exp2f(sink - max);
+                inv[r] = 1.0f / sum;
             } else {
-#pragma unroll
-                for (int i = 0; i < HEAD_DIM / 2; i++) o[i] = 0.0f;
-                st.sum[0] = st.sum[1] = neg_inf();
+                sum = 1.0f;
+                max = sink;
             }
-            const int row0 = t.first + 64 * wg + warp_row;
+#endif
+            st.sum[r] = sum > 0.0f ? max * 0.6931471805599453f + __logf(sum) : neg_inf();
+        }
+    }
+
+    __device__ __forceinline__ void first_product() {
+        pin(s);
+        wgmma_fence();
+        issue_qk(s, dq(tp.slot), dk());
+    }
+
+    __device__ __forceinline__ void wait_tile() {
+        barrier_wait(m.t_full + 8 * tp.slot, tp.phase);
+        if (m.ring[tp.slot].head >= 0) {
+            barrier_wait(m.q_full + 8 * tp.slot, tp.phase);
+            barrier_wait(m.k_full + 8 * kp.slot, kp.phase);
+        }
+    }
+
+    __device__ __forceinline__ void run() {
+        const int warp_row = 16 * ((threadIdx.x / 32) & 3) + (lane >> 2), col = 2 * (lane & 3);
+        if (kConsumers > 1 && wg == 0) named_arrive(1, 256);
+        wait_tile();
+        first_product();
+        while (true) {
+            const u32 slot = tp.slot;
+            const Tile& t = m.ring[slot];        // stays in shared memory: registers are short
+            if (t.head < 0) break;
+            int n = t.blocks - 1;
+            const int row0 = t.first + 64 * wg + warp_row, past = t.keys - t.queries;
+            // Relative to this thread's first column of block 0.
+            const int end = (CAUSAL ? min(t.keys, row0 + 1 + past) : t.keys) - col, end8 = (CAUSAL ? min(t.keys, row0 + 9 + past) : t.keys) - col;
+            const int low = WINDOW ? row0 + past - p.window + 1 - col : 0, low8 = low + 8;
+            float alpha[2], inv[2];
+            wgmma_wait<0>();
+            pin(s);
+            release(m.k_empty + 8 * kp.slot);
+            kp.next(STAGES);
+            softmax_block<true, true>(p, s, st, alpha, end - n * BN, end8 - n * BN, low - n * BN, low8 - n * BN);
+            pack_p(pr, s);
+
+            bool accumulate = false;
+            n--;
+            const int lowest = WINDOW ? t.lowest : 0, full = max(t.full, lowest), free = WINDOW ? max(t.window, lowest) : 0;
+#pragma unroll 1
+            for (; n >= full; n--) {
+                step<true>(end - n * BN, end8 - n * BN, low - n * BN, low8 - n * BN, accumulate);
+                accumulate = true;
+            }
+#pragma unroll 1
+            for (; n >= free; n--) {
+                step<false>(0, 0, 0, 0, accumulate);
+                accumulate = true;
+            }
+#if WINDOW
+#pragma unroll 1
+            for (; n >= lowest; n--) {
+                step<true>(end - n * BN, end8 - n * BN, low - n * BN, low8 - n * BN, accumulate);
+                accumulate = true;
+            }
+#endif
+            release(m.q_empty + 8 * slot);       // every product that reads Q is complete
+
+            barrier_wait(m.v_full + 8 * vp.slot, vp.phase);
+            pin(o); pin(pr);
+            wgmma_fence();
+            issue_pv(o, pr, dv(), accumulate);
+            tp.next(2);
+            wait_tile();
+            first_product();                     // of the next tile; behind the last tile of nothing that counts
+            end_rows(inv, t.head);
+            wgmma_wait<1>();
+            pin(o);
+            release(m.v_empty + 8 * vp.slot);
+            vp.next(STAGES);
             store(t, row0, inv);
             if (p.lse && (lane & 3) == 0)
 #pragma unroll
                 for (int r = 0; r < 2; r++)
                     if (row0 + 8 * r < t.queries) p.lse[(i64)(t.query_start + row0 + 8 * r) * p.heads + t.head] = st.sum[r];
             __syncwarp();
-            release(m.t_empty + 8 * tp.slot);
-            tp.next(2);
+            release(m.t_empty + 8 * slot);
         }
+        wgmma_wait<0>();
     }
 };
 
@@ -348,14 +387,13 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1) attention(const __grid
     u32 base = (smem_u32(raw) + 1023) & ~1023u;                     // the swizzle needs 1024 B alignment
     Smem m;
     m.q = base;
-    m.k = m.q + kQBytes;
+    m.k = m.q + 2 * kQBytes;
     m.v = m.k + STAGES * kKVBytes;
-    u32 bar = m.v + STAGES * kKVBytes;
-    m.q_full = bar;
-    m.q_empty = bar + 8;
-    m.t_full = bar + 16;
-    m.t_empty = bar + 32;
-    m.k_full = bar + 48;
+    m.q_full = m.v + STAGES * kKVBytes;
+    m.q_empty = m.q_full + 16;
+    m.t_full = m.q_full + 32;
+    m.t_empty = m.q_full + 48;
+    m.k_full = m.q_full + 64;
     m.k_empty = m.k_full + 8 * STAGES;
     m.v_full = m.k_empty + 8 * STAGES;
     m.v_empty = m.v_full + 8 * STAGES;
@@ -363,9 +401,9 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1) attention(const __grid
 
     if (threadIdx.x == 0) {
         constexpr int kWarps = 4 * kConsumers;                     // each consumer warp releases for itself
-        barrier_init(m.q_full, 1);
-        barrier_init(m.q_empty, kWarps);
         for (int i = 0; i < 2; i++) {
+            barrier_init(m.q_full + 8 * i, 1);
+            barrier_init(m.q_empty + 8 * i, kWarps);
             barrier_init(m.t_full + 8 * i, 1);
             barrier_init(m.t_empty + 8 * i, kWarps);
         }
@@ -386,7 +424,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1) attention(const __grid
     } else {
         more_registers<kConsumerRegs>();
         int wg = group - 1;
-        Consumer c{p, m, wg, (int)(threadIdx.x & 31), Ring{0, 0}, Ring{0, 0},
+        Consumer c{p, m, wg, (int)(threadIdx.x & 31), Ring{0, 0}, Ring{0, 0}, Ring{0, 0},
                    matrix_descriptor(m.q + 64 * 128 * wg, 0), matrix_descriptor(m.k, 0), matrix_descriptor(m.v, BN * 128)};
         c.run();
     }

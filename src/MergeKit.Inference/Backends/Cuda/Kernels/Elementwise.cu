@@ -1,7 +1,7 @@
 // Small passes over whole buffers: sums, biases, conversion, rows, activations.
 // -D: IN_BF16 OUT_BF16 ACTIVATION (0 silu, 1 gelu, 2 gelu by tanh, 3 quick gelu, 4 relu, 5 relu squared, 6 tanh)
 //     GATE (0 none, 1 halves, 2 interleaved) CLAMPED
-#include "common.cuh"
+#include "activation.cuh"
 
 #if IN_BF16
 typedef bf16 In;
@@ -23,24 +23,6 @@ struct Params {
     int width;                   // elements of a row of y
     float limit;                 // of the clamped gate
 };
-
-__device__ __forceinline__ float activate(float x) {
-#if ACTIVATION == 0
-    return x / (1.0f + expf(-x));
-#elif ACTIVATION == 1
-    return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
-#elif ACTIVATION == 2
-    return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
-#elif ACTIVATION == 3
-    return x / (1.0f + expf(-1.702f * x));
-#elif ACTIVATION == 4
-    return fmaxf(x, 0.0f);
-#elif ACTIVATION == 5
-    return fmaxf(x, 0.0f) * fmaxf(x, 0.0f);
-#else
-    return tanhf(x);
-#endif
-}
 
 #define EACH(i) for (i64 i = (i64)blockIdx.x * 256 + threadIdx.x; i < p.count; i += (i64)gridDim.x * 256)
 
@@ -89,7 +71,7 @@ extern "C" __global__ void __launch_bounds__(256) gated(const __grid_constant__ 
         load_floats<VEC>(p.x + row + c, g);
         load_floats<VEC>(p.x + row + p.width + c, u);
 #pragma unroll
-        for (int i = 0; i < VEC; i++) y[i] = activate(g[i]) * u[i];
+        for (int i = 0; i < VEC; i++) y[i] = gate_up(g[i], u[i], p.limit);
         store_floats<VEC>(p.y + v * VEC, y);
     }
 #else
@@ -102,11 +84,7 @@ extern "C" __global__ void __launch_bounds__(256) gated(const __grid_constant__ 
             gate += bias[g];
             up += bias[u];
         }
-#if CLAMPED
-        gate = fminf(gate, p.limit);
-        up = fminf(fmaxf(up, -p.limit), p.limit) + 1.0f;
-#endif
-        from_float(activate(gate) * up, p.y[i]);
+        from_float(gate_up(gate, up, p.limit), p.y[i]);
     }
 #endif
 }

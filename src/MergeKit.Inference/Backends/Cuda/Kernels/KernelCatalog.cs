@@ -7,7 +7,7 @@ internal static class KernelCatalog
     public static IEnumerable<KernelSpec> All() =>
     [
         .. Norm.Variants(), .. Embedding.Variants(), .. Elementwise.Variants(), .. LoadWeights.Variants(), .. QkvPrepare.Variants(), .. ScoreHead.Variants(),
-        .. AttentionPlain.Variants(), .. AttentionMma.Variants(), .. AttentionHopper.Variants(),
-        .. LatentPrepare.Variants(), .. MoeRoute.Variants(), .. MoeCombine.Variants(),
+        .. AttentionPlain.Variants(), .. AttentionMma.Variants(), .. AttentionHopper.Variants(), .. AttentionDecode.Variants(),
+        .. SkinnyProduct.Variants(), .. GroupedProduct.Variants(), .. Routing.Variants(), .. LatentPrepare.Variants(),
     ];
 }

@@ -18,7 +18,7 @@ internal static class LoadWeights
     public static IEnumerable<KernelSpec> Variants() =>
         from source in Sources from output in Enum.GetValues<CudaType>() from variant in Enumerable.Range(0, 2) select Configure(source, output, variant == 1);
 
-    /// <summary>y [rows, columns] = x, stored so or, transposed, as [columns, rows]; then rows of y are <paramref name="pitch"/> elements apart.</summary>
+    /// <summary>y [rows, columns] = x, stored so or, transposed, as [columns, rows]; rows of y are <paramref name="pitch"/> elements apart.</summary>
     public static void Launch(
         CudaContext cuda, CudaStreamHandle stream, DType source, nint x, nint y, CudaType type, long rows, long columns, long pitch, bool transposed)
     {

@@ -20,7 +20,7 @@ typedef u8 In;
 struct Params {
     const In* x;                 // [rows, columns], or [columns, rows] where transposed
     Out* y;                      // [rows, columns]
-    i64 rows, columns, pitch;    // pitch: elements from a row of y to the next, where transposed
+    i64 rows, columns, pitch;    // pitch: elements from a row of y to the next
 };
 
 __device__ __forceinline__ float decode(In x) {
@@ -59,6 +59,7 @@ extern "C" __global__ void __launch_bounds__(256) load_weights(const __grid_cons
 }
 #else
 extern "C" __global__ void __launch_bounds__(256) load_weights(const __grid_constant__ Params p) {
-    for (i64 i = (i64)blockIdx.x * 256 + threadIdx.x; i < p.rows * p.columns; i += (i64)gridDim.x * 256) from_float(decode(p.x[i]), p.y[i]);
+    for (i64 i = (i64)blockIdx.x * 256 + threadIdx.x; i < p.rows * p.columns; i += (i64)gridDim.x * 256) 
+        from_float(decode(p.x[i]), p.y[p.pitch == p.columns ? i : i / p.columns * p.pitch + i % p.columns]);
 }
 #endif

@@ -62,7 +62,7 @@ internal static class Norm
             Epsilon = (float)spec.Epsilon,
         };
         if (groups > 0)
-            kernel.Launch(cuda.Stream, (groups, 1, 1), kernel.Spec.Defines.First(define => define.Name == "THREADS").Value, parameters);
+            kernel.Launch(cuda.Stream, (groups, 1, 1), kernel.Spec.Defines.First(define => define.Name == "THREADS").Value, parameters, overlap: cuda.Device.IsHopper);
     }
 
     private struct Parameters

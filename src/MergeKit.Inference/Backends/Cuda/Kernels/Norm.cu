@@ -24,6 +24,8 @@ struct Params {
 extern "C" __global__ void __launch_bounds__(THREADS) norm_rows(const __grid_constant__ Params p) {
     constexpr int kSteps = (WIDTH + THREADS * VEC - 1) / (THREADS * VEC);
     __shared__ float scratch[THREADS / 32];
+    let_next_start();
+    wait_for_previous();
     const i64 base = (i64)blockIdx.x * WIDTH;
     float x[kSteps][VEC];
     float sum = 0;

@@ -43,7 +43,7 @@ internal static class QkvPrepare
     public static void Launch(CudaContext cuda, AttentionSpec spec, CudaType type, int tokens, in Parameters parameters)
     {
         if (tokens > 0)
-            cuda.Kernel(Configure(spec, type)).Launch(cuda.Stream, (tokens, 1, 1), Threads, parameters);
+            cuda.Kernel(Configure(spec, type)).Launch(cuda.Stream, (tokens, 1, 1), Threads, parameters, overlap: cuda.Device.IsHopper);
     }
 
     /// <summary>Device addresses and sizes; see the kernel.</summary>

@@ -69,8 +69,10 @@ __device__ __forceinline__ void store(const float* from, Element* to) {
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads) qkv_prepare(const __grid_constant__ Params p) {
-    extern __shared__ float x[];                     // [q | k | v] of the token
+    extern __shared__ __align__(16) float x[];       // [q | k | v] of the token
     const i64 t = blockIdx.x;
+    let_next_start();
+    wait_for_previous();
     for (int i = threadIdx.x * VEC; i < kAll; i += kThreads * VEC) {
         const int s = source_of(i);
         float v[VEC];

@@ -6,7 +6,7 @@ internal static class ScoreHead
     private const int Threads = 256;
 
     /// <summary>The variants that tests compile: all there are.</summary>
-    public static IEnumerable<KernelSpec> Variants() => [Configure("score_start"), Configure("score_update"), Configure("arg_max"), Configure("arg_max_merge")];
+    public static IEnumerable<KernelSpec> Variants() => [Configure("score_start"), Configure("score_update"), Configure("arg_max"), Configure("arg_max_merge"), Configure("score_merge")];
 
     /// <summary>A variant.</summary>
     public static KernelSpec Configure(string entry) => new("ScoreHead", entry, [("THREADS", Threads)]);
@@ -47,6 +47,32 @@ internal static class ScoreHead
     {
         public nint Logits, Bias, Parts, Ids;
         public int Width, Blocks;
+    }
+
+    /// <summary>The states of some rows from the partial results of <see cref="GroupedProduct.LaunchScores"/>.</summary>
+    /// <param name="cuda">Where.</param>
+    /// <param name="rows">Rows.</param>
+    /// <param name="vocabulary">Columns in all.</param>
+    /// <param name="x">The addresses that the product was given.</param>
+    /// <param name="states"><see cref="State"/> of each row.</param>
+    public static void Merge(CudaContext cuda, int rows, int vocabulary, in ScoreOperands x, nint states)
+    {
+        if (rows > 0)
+            cuda.Kernel(Configure("score_merge")).Launch(cuda.Stream, (rows, 1, 1), 32, new MergeParameters
+            {
+                Partials = x.Partials,
+                TargetLogits = x.TargetLogits,
+                Targets = x.Targets,
+                States = states,
+                Parts = GroupedProduct.ScoreParts(vocabulary),
+                Width = vocabulary,
+            });
+    }
+
+    private struct MergeParameters
+    {
+        public nint Partials, TargetLogits, Targets, States;
+        public int Parts, Width;
     }
 
     /// <summary>Device addresses and sizes; see the kernel.</summary>

@@ -1,5 +1,6 @@
 // Log-probabilities over chunks of the vocabulary: the online maximum, sum of exponentials, target logit and arg-max
 // of each row, updated by one chunk of logits; never holds rows x vocabulary. One block per row.
+// Or from what GroupedProduct.cu leaves of each row and part of the vocabulary.
 // -D: THREADS
 #include "common.cuh"
 
@@ -114,4 +115,35 @@ extern "C" __global__ void __launch_bounds__(32) arg_max_merge(const __grid_cons
     for (int i = threadIdx.x; i < p.blocks; i += 32) best = better(best, p.parts[blockIdx.x * p.blocks + i]);
     best = warp_best(best);
     if (threadIdx.x == 0) p.ids[blockIdx.x] = best.value > neg_inf() && best.value < -neg_inf() ? best.id : -1;   // NaN counts as infinity
+}
+
+struct Partial { float max, sum; int arg_max, unused; };
+
+struct MergeParams {
+    const Partial* partials;     // [rows, parts]
+    const float* targets_logit;  // [rows], where the target is a column
+    const int* targets;
+    State* states;
+    int parts, width;            // width: of the vocabulary
+};
+
+// One warp per row; the parts in a fixed order.
+extern "C" __global__ void __launch_bounds__(32) score_merge(const __grid_constant__ MergeParams p) {
+    const Partial* row = p.partials + (i64)blockIdx.x * p.parts;
+    const int lane = threadIdx.x;
+    float m = neg_inf(), s = 0;
+    int at = 0x7fffffff;
+    for (int i = lane; i < p.parts; i += 32) m = fmaxf(m, row[i].max);
+    m = warp_max(m);
+    for (int i = lane; i < p.parts; i += 32) {
+        const Partial x = row[i];
+        if (x.max != neg_inf()) s += x.sum * __expf(x.max - m);
+        if (x.max == m) at = min(at, x.arg_max);
+    }
+    s = warp_sum(s);
+#pragma unroll
+    for (int d = 16; d; d >>= 1) at = min(at, __shfl_xor_sync(~0u, at, d));
+    if (lane) return;
+    const int target = p.targets[blockIdx.x];
+    p.states[blockIdx.x] = State{m, s, target >= 0 && target < p.width ? p.targets_logit[blockIdx.x] : neg_inf(), at};
 }

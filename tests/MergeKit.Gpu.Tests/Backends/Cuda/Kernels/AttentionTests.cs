@@ -45,15 +45,20 @@ public class AttentionTests
     }
 
     [Theory]
-    [InlineData(64, true)]
-    [InlineData(64, false)]
-    [InlineData(128, true)]
-    [InlineData(128, false)]
-    public void Hopper_equals_plain_loops_with_every_tile(int headDim, bool causal)
+    [InlineData(64, true, 0, 0, false)]
+    [InlineData(64, false, 0, 0, false)]
+    [InlineData(128, true, 0, 0, false)]
+    [InlineData(128, false, 0, 0, false)]
+    [InlineData(128, true, 100, 0, true)]
+    [InlineData(64, true, 300, 20, false)]
+    [InlineData(128, false, 70, 0, false)]
+    [InlineData(64, false, 0, 30, true)]
+    [InlineData(128, true, 1, 0, false)]
+    public void Hopper_equals_plain_loops_with_every_tile(int headDim, bool causal, int window, float softcap, bool sinks)
     {
         using var gpu = Gpu.Open();
         Assert.SkipUnless(gpu.Cuda.Device.IsHopper, $"not run: {gpu.Cuda.Device.Name} is no Hopper");
-        var form = new AttentionForm(CudaType.BFloat16, 6, 2, headDim, headDim, 1 / MathF.Sqrt(headDim), causal, 0, 0, false, false);
+        var form = new AttentionForm(CudaType.BFloat16, 6, 2, headDim, headDim, 1 / MathF.Sqrt(headDim), causal, window, softcap, false, sinks);
         using var counter = gpu.Send(new int[2]);
         foreach (var lengths in new[] { Lengths, [(127, 127), (128, 128), (129, 129), (193, 500), (300, 177), (700, 700)] })
         {
