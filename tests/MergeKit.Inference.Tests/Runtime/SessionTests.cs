@@ -65,6 +65,50 @@ public class SessionTests
     }
 
     [Fact]
+    public void Generation_in_a_batch_gives_each_prompt_what_its_session_gives()
+    {
+        using var model = Open();
+        var prompts = Enumerable.Range(0, 40).Select(i => (ReadOnlyMemory<int>)Ids(1 + i % 7).Select(id => (id + i) % 97).ToArray()).ToList();
+        var texts = prompts.Select(_ => new List<int>()).ToArray();
+        model.Generate(prompts, (index, id) =>
+        {
+            texts[index].Add(id);
+            return texts[index].Count < 1 + index % 5;
+        });
+        foreach (var (index, prompt) in prompts.Index())
+        {
+            using var session = model.Open();
+            session.Append(prompt.Span);
+            var alone = new List<int>();
+            while (alone.Count < 1 + index % 5)
+            {
+                alone.Add(((IGreedySession)session).NextArgMax());
+                Assert.Equal(Close.ArgMax(Next(session)), alone[^1]);
+                session.Append([alone[^1]]);
+            }
+
+            Assert.Equal(alone, texts[index]);
+        }
+    }
+
+    [Fact]
+    public void A_beginning_that_contexts_share_changes_no_score()
+    {
+        using var model = Open();
+        var requests = new List<ScoreRequest>();
+        for (var question = 0; question < 9; question++)
+        {
+            int[] context = [.. Ids(100), .. Ids(20).Select(id => (id + question) % 97)];
+            for (var choice = 0; choice < (question % 3 == 2 ? 1 : 3); choice++)
+                requests.Add(new ScoreRequest(context, Ids(choice).Append(choice).ToArray()));
+        }
+
+        var shared = model.Score(requests);
+        for (var i = 0; i < requests.Count; i++)
+            Close.Equal(model.Score([requests[i]])[0].LogProbs, shared[i].LogProbs, 1e-4, $"request {i}");
+    }
+
+    [Fact]
     public void A_sequence_longer_than_one_pass_equals_its_parts()
     {
         using var model = Open();

@@ -11,12 +11,13 @@ internal sealed class CudaHead(CudaContext cuda, CudaLinear linear) : IDisposabl
     /// <summary>Logits held at once: 32 MB in float32, so that they stay in the second-level cache.</summary>
     private const long ChunkFloats = 8L << 20;
 
-    private const int RowBlock = 1024, ArgMaxRows = 64;
+    private const int RowBlock = 1024, FusedRows = 8192, ArgMaxRows = 64;
     private readonly CudaType _type = linear.Type;
-    private readonly CudaBuffer _rows = new(cuda), _gathered = new(cuda), _logits = new(cuda), _targets = new(cuda), _states = new(cuda), _best = new(cuda), _ids = new(cuda);
+    private readonly CudaBuffer _rows = new(cuda), _gathered = new(cuda), _logits = new(cuda), _targets = new(cuda), _states = new(cuda), _best = new(cuda), _ids = new(cuda), _partials = new(cuda), _targetLogits = new(cuda);
 
-    /// <summary>Bytes that logits take at most.</summary>
-    public static long WorkspaceBytes(NetworkSpec network) => Math.Max(ChunkFloats, (long)ArgMaxRows * network.VocabularySize) * sizeof(float);
+    /// <summary>Bytes that logits, or what is kept of them, take at most.</summary>
+    public static long WorkspaceBytes(NetworkSpec network) =>
+        Math.Max(ChunkFloats, (long)ArgMaxRows * network.VocabularySize) * sizeof(float) + GroupedProduct.PartialBytes(FusedRows, network.VocabularySize);
 
     /// <summary>The logits of one row.</summary>
     public void Logits(HeadWeights weights, CudaBuffer hidden, int row, Span<float> logits)
@@ -45,11 +46,17 @@ internal sealed class CudaHead(CudaContext cuda, CudaLinear linear) : IDisposabl
         var (sentRows, sentTargets) = (_rows.Fill(rows), _targets.Fill(targets));
         var states = _states.Resize(rows.Length, 4, CudaType.Float32);
         ScoreHead.Start(cuda, states, rows.Length);
-        for (var start = 0; start < rows.Length; start += RowBlock)
+        var fused = IsFused((CudaMatrix)weights.Output);
+        var block = fused ? FusedRows : RowBlock;
+        for (var start = 0; start < rows.Length; start += block)
         {
-            var count = Math.Min(RowBlock, rows.Length - start);
+            var count = Math.Min(block, rows.Length - start);
             Gather(hidden, sentRows + start * sizeof(int), count);
-            Scan(weights, count, sentTargets + start * sizeof(int), states + start * Unsafe.SizeOf<ScoreHead.State>());
+            var (target, state) = (sentTargets + start * sizeof(int), states + start * Unsafe.SizeOf<ScoreHead.State>());
+            if (fused)
+                ScanFused(weights, count, target, state);
+            else
+                Scan(weights, count, target, state);
         }
 
         var results = new ScoreHead.State[rows.Length];
@@ -76,8 +83,22 @@ internal sealed class CudaHead(CudaContext cuda, CudaLinear linear) : IDisposabl
 
     public void Dispose()
     {
-        foreach (var buffer in new[] { _rows, _gathered, _logits, _targets, _states, _best, _ids })
+        foreach (var buffer in new[] { _rows, _gathered, _logits, _targets, _states, _best, _ids, _partials, _targetLogits })
             buffer.Dispose();
+    }
+
+    /// <summary>Whether the product itself keeps maxima and sums; few rows, and other devices, go through logits in chunks.</summary>
+    private bool IsFused(CudaMatrix matrix) =>
+        _type == CudaType.BFloat16 && cuda.Device.IsHopper && matrix.Columns % 8 == 0 && (matrix.Bias == 0 || matrix.Rows % 2 == 0);
+
+    private void ScanFused(HeadWeights weights, int count, nint targets, nint states)
+    {
+        var matrix = (CudaMatrix)weights.Output;
+        var operands = new ScoreOperands(
+            _gathered.Pointer, matrix.Weights, matrix.Bias, targets, _partials.Resize(1, GroupedProduct.PartialBytes(count, matrix.Rows) / sizeof(float), CudaType.Float32),
+            _targetLogits.Resize(count, 1, CudaType.Float32));
+        GroupedProduct.LaunchScores(cuda, count, matrix.Rows, matrix.Columns, weights.Spec.Scale, weights.Spec.Softcap ?? 0, operands);
+        ScoreHead.Merge(cuda, count, matrix.Rows, operands, states);
     }
 
     private void Scan(HeadWeights weights, int count, nint targets, nint states)

@@ -23,7 +23,7 @@ public class KernelCompilationTests
         using var folder = new TemporaryFolder();
         var compiler = new KernelCompiler(folder.Path);
         var variants = KernelCatalog.All().Where(spec => spec.Source + "/" + spec.Entry == entry && (architecture == "sm_90a" || !spec.NeedsHopper));
-        var wrong = variants.DistinctBy(spec => spec.Key).SelectMany(spec => Judge(compiler, spec, architecture)).Order().ToList();
+        var wrong = variants.DistinctBy(spec => spec.Key).AsParallel().SelectMany(spec => Judge(compiler, spec, architecture)).Order().ToList();
         Assert.True(wrong.Count == 0, $"NVRTC {compiler.Version}:\n{string.Join('\n', wrong)}");
     }
 
