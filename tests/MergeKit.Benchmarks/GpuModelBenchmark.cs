@@ -23,7 +23,8 @@ internal static class GpuModelBenchmark
             ", \"tie_word_embeddings\": false, \"num_local_experts\": 8, \"num_experts_per_tok\": 2, \"sliding_window\": null")),
     ];
 
-    /// <summary>Prints one line per shape and mode. Arguments: names of shapes (all where none), <c>documents=N</c>, <c>length=N</c>, <c>yardstick</c>.</summary>
+    /// <summary>Prints one line per shape and mode. Arguments: names of shapes (all where none), <c>documents=N</c>, <c>length=N</c>, <c>yardstick</c>,
+    /// <c>decode</c> for decoding one sequence only, <c>steps=N</c>.</summary>
     public static int Run(string[] args)
     {
         var (usable, reasons) = CudaDevice.Discover();
@@ -38,7 +39,7 @@ internal static class GpuModelBenchmark
             Console.WriteLine($"# {cuda.Device.Name}, driver for CUDA {cuda.Device.DriverVersion / 1000}.{cuda.Device.DriverVersion % 1000 / 10}, NVRTC {cuda.Compiler.Version}, cuBLASLt {DenseProduct.Version}");
         foreach (var shape in Shapes.Where(shape => !args.Any(arg => arg.StartsWith("llama", StringComparison.Ordinal) || arg.StartsWith("qwen", StringComparison.Ordinal) || arg.StartsWith("mixtral", StringComparison.Ordinal)) || args.Contains(shape.Name)))
         {
-            Ours(shape.Name, shape.Config, shape.Decode, usable[0].Index, documents, length);
+            Ours(shape.Name, shape.Config, shape.Decode, !args.Contains("decode"), Number(args, "steps=", 256), usable[0].Index, documents, length);
             if (args.Contains("yardstick"))
                 Yardstick(shape.Name, shape.Config, shape.Decode, documents, length);
         }
@@ -46,7 +47,7 @@ internal static class GpuModelBenchmark
         return 0;
     }
 
-    private static void Ours(string name, string json, bool decode, int device, int documents, int length)
+    private static void Ours(string name, string json, bool decode, bool scoring, int steps, int device, int documents, int length)
     {
         var config = ModelConfig.Parse("config.json", json);
         using var cuda = new CudaContext(device);
@@ -61,6 +62,12 @@ internal static class GpuModelBenchmark
         random.Fill(0, words);
         var ids = Array.ConvertAll(words, word => (int)(word % (uint)model.VocabularySize));
         var requests = Enumerable.Range(0, documents).Select(i => new ScoreRequest(ids.AsMemory(i * length, 1), ids.AsMemory(i * length + 1, length - 1))).ToList();
+        if (!scoring)
+        {
+            Decode(name, model, ids, 1, 128, steps);
+            return;
+        }
+
         clock.Restart();
         var first = model.Score(requests.GetRange(0, 1))[0].Sum;
         Say(name, $"first pass {clock.Elapsed.TotalSeconds:f2} s (kernels compiled or read from the cache); -ln p {-first:f1}");
@@ -77,12 +84,11 @@ internal static class GpuModelBenchmark
         if (!decode)
             return;
         foreach (var (batch, prompt) in new[] { (1, 128), (32, 128) })
-            Decode(name, model, ids, batch, prompt);
+            Decode(name, model, ids, batch, prompt, steps);
     }
 
-    private static void Decode(string name, LanguageModel model, int[] ids, int batch, int prompt)
+    private static void Decode(string name, LanguageModel model, int[] ids, int batch, int prompt, int steps)
     {
-        const int Tokens = 256;
         var prompts = Enumerable.Range(0, batch).Select(i => (ReadOnlyMemory<int>)ids.AsMemory(i * prompt, prompt)).ToList();
         var counts = new int[batch];
         var clock = new Stopwatch();
@@ -94,11 +100,11 @@ internal static class GpuModelBenchmark
             {
                 if (++counts[index] == 1 && !clock.IsRunning)
                     clock.Start();
-                return counts[index] <= Tokens;
+                return counts[index] <= steps;
             });
         }
 
-        Say(name, $"decoding {batch} sequences: {batch * Tokens / clock.Elapsed.TotalSeconds:f1} tok/s, {clock.Elapsed.TotalMilliseconds / Tokens:f3} ms a step");
+        Say(name, $"decoding {batch} sequences: {batch * steps / clock.Elapsed.TotalSeconds:f1} tok/s, {clock.Elapsed.TotalMilliseconds / steps:f3} ms a step");
     }
 
     private static void Yardstick(string name, string json, bool decode, int documents, int length)

@@ -20,7 +20,7 @@ static int Usage()
           engine [threads=N] [repeat=N]                                        a whole model: prompt scoring and decoding
           tokenizer [OPTIONS]                                                  encoding of English prose with 128k tokens
           gpu [glue] [skinny] [decode] [attention] [grouped] [head] [all] [alone] [compile]   CUDA kernels against PyTorch's in a Python child
-          gpu-model [SHAPE...] [documents=N] [length=N] [yardstick]            whole models on a GPU; yardstick: transformers with SDPA beside them
+          gpu-model [SHAPE...] [documents=N] [length=N] [steps=N] [decode] [yardstick]            whole models on a GPU; yardstick: transformers with SDPA beside them
         """);
     return 2;
 }

@@ -18,11 +18,16 @@ public readonly record struct SequencePart(IKvCache Cache, ReadOnlyMemory<int> I
 /// <summary>A ragged batch: the new tokens of several sequences one after the other, without padding.</summary>
 public sealed class ForwardBatch
 {
-    private ForwardBatch(int[] ids, int[] positions, int[]? tokenTypes, SequenceSpan[] sequences) =>
-        (Ids, Positions, TokenTypes, Sequences) = (ids, positions, tokenTypes, sequences);
+    private int[]? _ids;
 
-    /// <summary>Token ids.</summary>
-    public int[] Ids { get; }
+    private ForwardBatch(int[]? ids, int[] positions, int[]? tokenTypes, SequenceSpan[] sequences) =>
+        (_ids, Positions, TokenTypes, Sequences) = (ids, positions, tokenTypes, sequences);
+
+    /// <summary>Token ids; waits for them where they are pending.</summary>
+    public int[] Ids => _ids ??= Pending!.Wait().ToArray();
+
+    /// <summary>Where the ids come from, in place of <see cref="Ids"/>; null where they were given.</summary>
+    public IPendingIds? Pending { get; private init; }
 
     /// <summary>Position of each token in its sequence, counted from 0.</summary>
     public int[] Positions { get; }
@@ -40,7 +45,7 @@ public sealed class ForwardBatch
     public bool Retain { get; private init; } = true;
 
     /// <summary>Tokens in the batch.</summary>
-    public int Tokens => Ids.Length;
+    public int Tokens => Positions.Length;
 
     /// <summary>Lays out tokens that continue their caches.</summary>
     /// <param name="parts">The sequences.</param>
@@ -61,6 +66,14 @@ public sealed class ForwardBatch
         }
 
         return new ForwardBatch(ids, positions, null, sequences) { PositionRows = positions, Retain = retain };
+    }
+
+    /// <summary>One token for each of some sequences: what a pass over them, which may still be under way, found most probable.</summary>
+    public static ForwardBatch Follow(IReadOnlyList<IKvCache> caches, IPendingIds ids)
+    {
+        var positions = caches.Select(cache => cache.Length).ToArray();
+        var spans = caches.Select((cache, i) => new SequenceSpan(i, 1, cache.Length, cache.Length + 1, cache)).ToArray();
+        return new ForwardBatch(null, positions, null, spans) { PositionRows = positions, Pending = ids };
     }
 
     /// <summary>One whole sequence with rows of the position table and token types of its own.</summary>

@@ -118,6 +118,9 @@ public interface IBackend : IDisposable
     /// <summary>The id with the largest logit for each of some rows; the lowest id wins ties. -1 where that logit is no finite number.</summary>
     void ArgMax(HeadWeights weights, IBuffer hidden, ReadOnlySpan<int> rows, Span<int> ids);
 
+    /// <summary>The most probable next token of every row, perhaps not known yet; a batch made by <see cref="ForwardBatch.Follow"/> can go on from there.</summary>
+    IPendingIds QueueArgMax(HeadWeights weights, IBuffer hidden);
+
     /// <summary>Copies one row to another buffer, which then has that row only.</summary>
     void CopyRow(IBuffer source, int row, IBuffer destination);
 

@@ -9,6 +9,7 @@ internal sealed class ContinuousBatch(string name, Engine engine)
 {
     private const int Slots = 32;
     private readonly List<Running> _running = [];
+    private (List<Running> Sequences, IPendingIds Ids)? _ahead;
 
     /// <summary>Continues all prompts; see <see cref="Core.Models.IBatchGenerator"/>.</summary>
     public void Run(IReadOnlyList<ReadOnlyMemory<int>> prompts, Func<int, int, bool> goOn, CancellationToken cancellation)
@@ -20,7 +21,7 @@ internal sealed class ContinuousBatch(string name, Engine engine)
             for (var next = 0; next < prompts.Count || _running.Count > 0;)
             {
                 cancellation.ThrowIfCancellationRequested();
-                var admitted = Admissible(prompts, next);
+                var admitted = _ahead is null ? Admissible(prompts, next) : 0;
                 if (admitted > 0)
                     Admit(prompts, next, admitted, goOn);
                 else
@@ -75,10 +76,29 @@ internal sealed class ContinuousBatch(string name, Engine engine)
         Draw(admitted, Forward([.. admitted.Select(running => new SequencePart(running.Cache, prompts[running.Index]))], ends), goOn);
     }
 
+    /// <summary>Reads a step's tokens after the next step was queued, so that the device does not wait for the host. What such a step draws for a
+    /// sequence that turns out to have ended is dropped.</summary>
     private void Step(Func<int, int, bool> goOn)
     {
-        var parts = _running.ConvertAll(running => new SequencePart(running.Cache, new[] { running.Last }));
-        Draw([.. _running], Forward(parts, [.. Enumerable.Range(0, parts.Count)]), goOn);
+        var (sequences, ids) = _ahead ?? Queue([.. _running], null);
+        var canFollow = ids is not KnownIds && sequences.TrueForAll(running => running.Length < engine.Network.MaxLength);
+        _ahead = canFollow ? Queue(sequences, ids) : null;
+        Draw(sequences, ids.Wait().Span, goOn);
+        if (_running.Count == sequences.Count || _ahead is not { } late)
+            return;
+        _ahead = null;
+        var drawn = late.Ids.Wait();
+        var left = late.Sequences.Select((running, i) => (running, id: drawn.Span[i])).Where(pair => _running.Contains(pair.running)).ToList();
+        Draw([.. left.Select(pair => pair.running)], [.. left.Select(pair => pair.id)], goOn);
+    }
+
+    private (List<Running> Sequences, IPendingIds Ids) Queue(List<Running> sequences, IPendingIds? ids)
+    {
+        var batch = ids is null
+            ? ForwardBatch.Continue(sequences.ConvertAll(running => new SequencePart(running.Cache, new[] { running.Last })))
+            : ForwardBatch.Follow(sequences.ConvertAll(running => running.Cache), ids);
+        using (engine.Enter())
+            return (sequences, engine.Backend.QueueArgMax(engine.Weights.Head, engine.Transformer.Forward(batch)));
     }
 
     /// <summary>A pass, and the most probable token after some of its rows.</summary>
@@ -90,7 +110,7 @@ internal sealed class ContinuousBatch(string name, Engine engine)
         return ids;
     }
 
-    private void Draw(IReadOnlyList<Running> sequences, int[] ids, Func<int, int, bool> goOn)
+    private void Draw(IReadOnlyList<Running> sequences, ReadOnlySpan<int> ids, Func<int, int, bool> goOn)
     {
         for (var i = 0; i < ids.Length; i++)
         {

@@ -137,6 +137,14 @@ public sealed class CpuBackend : IBackend
     }
 
     /// <inheritdoc/>
+    public IPendingIds QueueArgMax(HeadWeights weights, IBuffer hidden)
+    {
+        var ids = new int[hidden.Rows];
+        ArgMax(weights, hidden, [.. Enumerable.Range(0, ids.Length)], ids);
+        return new KnownIds(ids);
+    }
+
+    /// <inheritdoc/>
     public void CopyRow(IBuffer source, int row, IBuffer destination) =>
         ((CpuBuffer)source).Row(row).CopyTo(((CpuBuffer)destination).Resize(1, source.Columns).Span);
 

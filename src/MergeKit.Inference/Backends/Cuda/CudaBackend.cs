@@ -236,6 +236,13 @@ public sealed class CudaBackend : IBackend
     }
 
     /// <inheritdoc/>
+    public IPendingIds QueueArgMax(HeadWeights weights, IBuffer hidden)
+    {
+        _cuda.MakeCurrent();
+        return _head.QueueArgMax(weights, (CudaBuffer)hidden);
+    }
+
+    /// <inheritdoc/>
     public void CopyRow(IBuffer source, int row, IBuffer destination)
     {
         _cuda.MakeCurrent();

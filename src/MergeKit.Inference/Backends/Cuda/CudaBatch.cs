@@ -60,16 +60,19 @@ internal sealed class CudaBatch(CudaContext cuda) : IDisposable
         IsFresh = batch.Sequences.All(span => span.Past == 0);
         foreach (var key in _lists.Keys.ToArray())
             _lists[key] = (_lists[key].Buffer, -1);
+        var following = batch.Pending is CudaArgMax.Pending { IsKnown: false } pending ? pending : null;
         var block = new List<int>();
         int[] starts =
         [
-            Append(block, batch.Ids), Append(block, batch.PositionRows), Append(block, batch.TokenTypes ?? []), Append(block, batch.Positions),
+            Append(block, following is null ? batch.Ids : new int[batch.Tokens]), Append(block, batch.PositionRows), Append(block, batch.TokenTypes ?? []), Append(block, batch.Positions),
             Append<Int2>(block, PlacesOf(batch)), Append<DeviceSequence>(block, _spans), Append<Int2>(block, Tiles(_spans)), Append(block, PageTable(batch)),
         ];
         var start = _block.Fill<int>(CollectionsMarshal.AsSpan(block));
         var places = Array.ConvertAll(starts, at => start + at * sizeof(int));
         (_ids, _positionRows, _types, _positions, _places, _sequences, _tiles, _table) =
             (places[0], places[1], places[2], places[3], places[4], places[5], places[6], places[7]);
+        if (following is not null)
+            cuda.Stream.Copy(_ids, following.Ids, (long)batch.Tokens * sizeof(int));
 
         Int2[] Tiles(DeviceSequence[] sequences)
         {

@@ -11,13 +11,14 @@ internal sealed class CudaHead(CudaContext cuda, CudaLinear linear) : IDisposabl
     /// <summary>Logits held at once: 32 MB in float32, so that they stay in the second-level cache.</summary>
     private const long ChunkFloats = 8L << 20;
 
-    private const int RowBlock = 1024, FusedRows = 8192, ArgMaxRows = 64;
+    private const int RowBlock = 1024, FusedRows = 8192;
     private readonly CudaType _type = linear.Type;
-    private readonly CudaBuffer _rows = new(cuda), _gathered = new(cuda), _logits = new(cuda), _targets = new(cuda), _states = new(cuda), _best = new(cuda), _ids = new(cuda), _partials = new(cuda), _targetLogits = new(cuda);
+    private readonly CudaArgMax _argMax = new(cuda, linear);
+    private readonly CudaBuffer _rows = new(cuda), _gathered = new(cuda), _logits = new(cuda), _targets = new(cuda), _states = new(cuda), _partials = new(cuda), _targetLogits = new(cuda);
 
     /// <summary>Bytes that logits, or what is kept of them, take at most.</summary>
     public static long WorkspaceBytes(NetworkSpec network) =>
-        Math.Max(ChunkFloats, (long)ArgMaxRows * network.VocabularySize) * sizeof(float) + GroupedProduct.PartialBytes(FusedRows, network.VocabularySize);
+        Math.Max(ChunkFloats, (long)CudaArgMax.MostRows * network.VocabularySize) * sizeof(float) + GroupedProduct.PartialBytes(FusedRows, network.VocabularySize);
 
     /// <summary>The logits of one row.</summary>
     public void Logits(HeadWeights weights, CudaBuffer hidden, int row, Span<float> logits)
@@ -68,23 +69,29 @@ internal sealed class CudaHead(CudaContext cuda, CudaLinear linear) : IDisposabl
     /// <summary>The most probable next token of each row.</summary>
     public void ArgMax(HeadWeights weights, CudaBuffer hidden, ReadOnlySpan<int> rows, Span<int> ids)
     {
-        var matrix = (CudaMatrix)weights.Output;
-        for (var start = 0; start < rows.Length; start += ArgMaxRows)
+        for (var start = 0; start < rows.Length; start += CudaArgMax.MostRows)
         {
-            var count = Math.Min(ArgMaxRows, rows.Length - start);
+            var count = Math.Min(CudaArgMax.MostRows, rows.Length - start);
             Gather(hidden, _rows.Fill(rows.Slice(start, count)), count);
-            var logits = _logits.Resize(count, matrix.Rows, CudaType.Float32);
-            linear.Multiply(matrix.Weights, _gathered.Pointer, logits, count, matrix.Rows, matrix.Columns, CudaType.Float32, accumulate: false);
-            var best = _best.Resize(count, 2 * ScoreHead.ArgMaxBlocks, CudaType.Float32);
-            ScoreHead.ArgMax(cuda, logits, matrix.Bias, best, _ids.Resize(count, 1, CudaType.Float32), count, matrix.Rows);
-            cuda.Stream.Download(_ids.Pointer, ids.Slice(start, count));
+            _argMax.Queue(weights, _gathered.Pointer, count).Wait().Span.CopyTo(ids[start..]);
         }
+    }
+
+    /// <summary>The most probable next token of every row, without waiting.</summary>
+    public IPendingIds QueueArgMax(HeadWeights weights, CudaBuffer hidden)
+    {
+        if (hidden.Type == _type && hidden.Rows <= CudaArgMax.MostRows)
+            return _argMax.Queue(weights, hidden.Pointer, hidden.Rows);
+        var ids = new int[hidden.Rows];
+        ArgMax(weights, hidden, [.. Enumerable.Range(0, hidden.Rows)], ids);
+        return new KnownIds(ids);
     }
 
     public void Dispose()
     {
-        foreach (var buffer in new[] { _rows, _gathered, _logits, _targets, _states, _best, _ids, _partials, _targetLogits })
+        foreach (var buffer in new[] { _rows, _gathered, _logits, _targets, _states, _partials, _targetLogits })
             buffer.Dispose();
+        _argMax.Dispose();
     }
 
     /// <summary>Whether the product itself keeps maxima and sums; few rows, and other devices, go through logits in chunks.</summary>

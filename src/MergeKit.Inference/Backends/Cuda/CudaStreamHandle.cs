@@ -53,6 +53,10 @@ public sealed class CudaStreamHandle : SafeHandle
         }
     }
 
+    /// <summary>Copies to pinned memory of the host, without waiting.</summary>
+    public unsafe void DownloadLater(nint source, nint target, long bytes) =>
+        CudaException.Check(DriverApi.cuMemcpyDtoHAsync((void*)target, source, (nuint)bytes, handle), "cuMemcpyDtoHAsync");
+
     /// <summary>Copies on the device.</summary>
     public void Copy(nint target, nint source, long bytes)
     {

@@ -87,24 +87,31 @@ public class CudaBackendTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void BFloat16_decoding_equals_a_pass_over_everything(string name)
+    public void BFloat16_decoding_equals_a_pass_over_everything_but_for_rounding(string name)
     {
         using var gpu = Gpu.Open();
         using var reference = new EngineCase(name);
         using var model = Open(gpu, reference, CudaType.BFloat16);
         var (ids, logits) = (reference.Ids("long.input_ids"), new float[model.VocabularySize]);
-        if (model.Network.RotaryDependsOnLength)
-            return; // keys keep the rotation they were stored with
+        var first = model.Network.RotaryDependsOnLength ? ids.Length - 1 : 7; // keys keep the rotation they were stored with
         var whole = model.Trace([ids], new TraceOptions(Routers: true))[0];
-        var same = Math.Max(RowsOfOneRouting(reference, "long", whole), 8);
+        var bound = 2 * reference.BFloat16Loss("long");
+        var beyond = 0;
         using var session = model.Open();
-        session.Append(ids.AsSpan(0, 7));
-        for (var t = 7; t < same; t++)
+        session.Append(ids.AsSpan(0, first));
+        for (var t = first; t < ids.Length; t++)
         {
             session.Append([ids[t]]);
             session.NextLogits(logits);
-            Close.Equal(whole.Logits.AsSpan(t * logits.Length, logits.Length), logits, 2 * reference.BFloat16Loss("long"), $"position {t}");
+            Assert.DoesNotContain(logits, value => !float.IsFinite(value));
+            if (whole.Routers.Count == 0)
+                Close.Equal(whole.Logits.AsSpan(t * logits.Length, logits.Length), logits, bound, $"position {t}");
+            else if (System.Numerics.Tensors.TensorPrimitives.Distance(whole.Logits.AsSpan(t * logits.Length, logits.Length), logits) > bound * Math.Sqrt(logits.Length))
+                beyond++;
         }
+
+        // In bfloat16 a close choice of experts may fall otherwise from pass to pass: then a token differs by more than rounding.
+        Assert.InRange(beyond, 0, (ids.Length - first) / 8);
     }
 
     [Theory]

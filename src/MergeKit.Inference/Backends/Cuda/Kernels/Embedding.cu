@@ -22,7 +22,7 @@ struct Params {
 
 extern "C" __global__ void __launch_bounds__(256) embed(const __grid_constant__ Params p) {
     const i64 t = blockIdx.x, w = p.width;
-    const Element* token = p.tokens + p.ids[t] * w;
+    const Element* token = p.tokens + max(p.ids[t], 0) * w;    // -1: no id could be drawn, and nobody will look at the result
     const Element* position = p.positions ? p.positions + p.position_rows[t] * w : nullptr;
     const Element* kind = p.types ? p.types + (p.kinds ? p.kinds[t] : 0) * w : nullptr;
     for (int c = threadIdx.x; c < p.width; c += 256) {

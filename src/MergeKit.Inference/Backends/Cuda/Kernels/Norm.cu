@@ -47,6 +47,13 @@ extern "C" __global__ void __launch_bounds__(THREADS) norm_rows(const __grid_con
 #pragma unroll
         for (int i = 0; i < VEC; i++) sum += LAYER ? x[s][i] : x[s][i] * x[s][i];
     }
+    float w[kSteps][VEC];                            // read while the sum is made
+    const int first = (int)(base % p.weights);
+#pragma unroll
+    for (int s = 0; s < kSteps; s++) {
+        const int c = (s * THREADS + threadIdx.x) * VEC;
+        if (c < WIDTH) load_floats<VEC>(p.weight + first + c, w[s]);
+    }
     sum = block_sum<THREADS>(sum, scratch);
     float mean = 0;
 #if LAYER
@@ -60,15 +67,13 @@ extern "C" __global__ void __launch_bounds__(THREADS) norm_rows(const __grid_con
     sum = block_sum<THREADS>(sum, scratch);
 #endif
     const float scale = 1.0f / sqrtf(sum / WIDTH + p.eps);
-    const int first = (int)(base % p.weights);
 #pragma unroll
     for (int s = 0; s < kSteps; s++) {
         const int c = (s * THREADS + threadIdx.x) * VEC;
         if (c >= WIDTH) continue;
-        float w[VEC], y[VEC];
-        load_floats<VEC>(p.weight + first + c, w);
+        float y[VEC];
 #pragma unroll
-        for (int i = 0; i < VEC; i++) y[i] = (x[s][i] - mean) * scale * w[i];
+        for (int i = 0; i < VEC; i++) y[i] = (x[s][i] - mean) * scale * w[s][i];
         if (p.bias) {
             float b[VEC];
             load_floats<VEC>(p.bias + first + c, b);

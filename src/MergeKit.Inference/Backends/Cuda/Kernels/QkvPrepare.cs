@@ -7,9 +7,15 @@ internal static class QkvPrepare
 {
     private const int Threads = 128, Vector = 8;
 
+    private const int FewTokens = 64;
+
     /// <summary>The variant for an attention block.</summary>
-    public static KernelSpec Configure(AttentionSpec spec, CudaType type)
+    /// <param name="spec">The attention.</param>
+    /// <param name="type">Element type.</param>
+    /// <param name="few">Whether every head gets a block of its own, where none are normalised together: for few tokens.</param>
+    public static KernelSpec Configure(AttentionSpec spec, CudaType type, bool few = false)
     {
+        var own = few && AreHeadsAlone(spec) ? 1 : spec.Heads + 2 * spec.KvHeads;
         var norm = spec.QueryNorm ?? spec.KeyNorm;
         if (spec.QueryNorm is { } q && spec.KeyNorm is { } k && q.Kind != k.Kind)
             throw new CudaException($"{q.Name} and {k.Name} are of different kinds");
@@ -18,9 +24,9 @@ internal static class QkvPrepare
             ("ELEMENT_BF16", type.Bf16Flag()), ("HEADS", spec.Heads), ("KV_HEADS", spec.KvHeads), ("HEAD_DIM", spec.HeadDim),
             ("ROTARY_DIM", spec.Rope?.Dim ?? 0), ("INTERLEAVED", spec.Rope?.Interleaved == true ? 1 : 0),
             ("GROUPED", spec.Layout == QkvLayout.GroupedByKvHead ? 1 : 0), ("NORM", norm is null ? 0 : norm.Kind == NormKind.Rms ? 1 : 2),
-            ("VEC", spec.HeadDim % Vector == 0 ? Vector : 1), ("QUERY_GROUP", spec.QueryNorm?.GroupSize ?? 1), ("KEY_GROUP", spec.KeyNorm?.GroupSize ?? 1),
+            ("OWN", own), ("VEC", spec.HeadDim % Vector == 0 ? Vector : 1), ("QUERY_GROUP", spec.QueryNorm?.GroupSize ?? 1), ("KEY_GROUP", spec.KeyNorm?.GroupSize ?? 1),
         ])
-        { SharedBytes = (spec.Heads + 2 * spec.KvHeads) * spec.HeadDim * sizeof(float) };
+        { SharedBytes = own * spec.HeadDim * sizeof(float) };
     }
 
     /// <summary>The variants that tests compile.</summary>
@@ -33,6 +39,7 @@ internal static class QkvPrepare
         {
             yield return Configure(plain, type);
             yield return Configure(plain with { QueryNorm = head, KeyNorm = head }, type);
+            yield return Configure(plain with { QueryNorm = head, KeyNorm = head }, type, few: true);
             yield return Configure(plain with { QueryNorm = head with { Size = 4096, GroupSize = 4096 }, KeyNorm = head with { Size = 1024, GroupSize = 1024 } }, type);
             yield return Configure(plain with { Heads = 71, KvHeads = 1, HeadDim = 64, ValueDim = 64, Layout = QkvLayout.GroupedByKvHead, Rope = new RopeSpec { Dim = 32, Theta = 1e4, Interleaved = true } }, type);
             yield return Configure(plain with { Rope = null, QueryNorm = head with { Kind = NormKind.Layer } }, type);
@@ -42,9 +49,15 @@ internal static class QkvPrepare
     /// <summary>Prepares the tokens of a batch.</summary>
     public static void Launch(CudaContext cuda, AttentionSpec spec, CudaType type, int tokens, in Parameters parameters)
     {
-        if (tokens > 0)
-            cuda.Kernel(Configure(spec, type)).Launch(cuda.Stream, (tokens, 1, 1), Threads, parameters, overlap: cuda.Device.IsHopper);
+        if (tokens == 0)
+            return;
+        var few = tokens <= FewTokens && AreHeadsAlone(spec);
+        cuda.Kernel(Configure(spec, type, few)).Launch(
+            cuda.Stream, (tokens, few ? spec.Heads + 2 * spec.KvHeads : 1, 1), Threads, parameters, overlap: cuda.Device.IsHopper);
     }
+
+    private static bool AreHeadsAlone(AttentionSpec spec) =>
+        (spec.QueryNorm?.GroupSize ?? spec.HeadDim) == spec.HeadDim && (spec.KeyNorm?.GroupSize ?? spec.HeadDim) == spec.HeadDim;
 
     /// <summary>Device addresses and sizes; see the kernel.</summary>
     internal struct Parameters
