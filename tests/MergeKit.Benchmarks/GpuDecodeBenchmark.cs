@@ -20,7 +20,7 @@ internal sealed class GpuDecodeBenchmark(GpuTimer timer, TorchPeer? peer)
     /// <summary>Products of 1 to 16 rows against torch.nn.functional.linear.</summary>
     public void Skinny()
     {
-        Console.WriteLine("\n| rows | N x K | cuBLAS, GB/s (us) | ours | ratio | without overlap | layout |\n|---|---|---|---|---|---|---|");
+        Console.WriteLine("\n| rows | N x K | cuBLAS, GB/s (us) | ours | ratio | without overlap | parts of K |\n|---|---|---|---|---|---|---|");
         foreach (var (rows, outputs, inputs) in Products)
         {
             var bytes = 2L * outputs * inputs;
@@ -29,7 +29,8 @@ internal sealed class GpuDecodeBenchmark(GpuTimer timer, TorchPeer? peer)
             var (x, y) = (timer.Take(2L * rows * inputs), timer.Take(2L * rows * outputs));
             var weights = Enumerable.Range(0, sets).Select(_ => timer.Take(bytes)).ToArray();
             var form = new SkinnyForm(rows, outputs, inputs, CudaType.BFloat16);
-            Action[] With(bool overlap) => [.. weights.Select(w => (Action)(() => SkinnyProduct.Launch(Cuda, form, new SkinnyOperands(x, w, y), overlap)))];
+            var scratch = timer.Send(new byte[SkinnyProduct.ScratchBytes(form, Cuda.Device)]);
+            Action[] With(bool overlap) => [.. weights.Select(w => (Action)(() => SkinnyProduct.Launch(Cuda, form, new SkinnyOperands(x, w, y, Scratch: scratch), overlap)))];
             var (torch, ours, alone) = (new List<double>(), new List<double>(), new List<double>());
             for (var round = 0; round < Rounds; round++)
             {
@@ -40,7 +41,7 @@ internal sealed class GpuDecodeBenchmark(GpuTimer timer, TorchPeer? peer)
 
             var moved = bytes + 2L * rows * (outputs + inputs);
             var (t, o, a) = (GpuTimer.Median(torch), GpuTimer.Median(ours), GpuTimer.Median(alone));
-            Console.WriteLine($"| {rows} | {outputs} x {inputs} | {moved / t / 1e6:f0} ({t * 1000:f1}) | {moved / o / 1e6:f0} ({o * 1000:f1}) | {t / o:f2} | {moved / a / 1e6:f0} | {SkinnyProduct.LayoutOn(Cuda, form)} |");
+            Console.WriteLine($"| {rows} | {outputs} x {inputs} | {moved / t / 1e6:f0} ({t * 1000:f1}) | {moved / o / 1e6:f0} ({o * 1000:f1}) | {t / o:f2} | {moved / a / 1e6:f0} | {SkinnyProduct.Choose(form, Cuda.Device).Splits} |");
             timer.Release();
         }
     }
@@ -81,9 +82,7 @@ internal sealed class GpuDecodeBenchmark(GpuTimer timer, TorchPeer? peer)
         var candidates = new List<(string Name, Action[] Works)> { ("chosen", Works(chosen, AttentionDecode.Plan(form, chosen, lengths, multiprocessors))) };
         if (all)
             foreach (var shape in new[] { new DecodeShape(8, 1, true), new(4, 3, false), new(4, 2, true), new(4, 2, false), new(4, 3, true) })
-                foreach (var (share, longest) in new[] { (0.7, 8192), (0.7, 64), (0.45, 64), (0.25, 64) })
-                    candidates.Add(($"{shape.Warps}w{shape.Blocks}{(shape.Overlap ? "p" : "")} {share}/{longest}", Works(
-                        shape, DecodePlan.Make(lengths, 0, 8, shape.Blocks * multiprocessors, share, longest))));
+                candidates.Add(($"{shape.Warps} x {shape.Blocks}{(shape.Overlap ? " overlapped" : "")}", Works(shape, AttentionDecode.Plan(form, shape, lengths, multiprocessors))));
         var torch = new List<double>();
         var times = candidates.ToDictionary(candidate => candidate.Name, _ => new List<double>());
         for (var round = 0; round < Rounds; round++)

@@ -13,8 +13,8 @@ internal sealed class GpuPromptBenchmark(GpuTimer timer, TorchPeer? peer)
     /// <summary>Batch, length, heads, kv heads, head size.</summary>
     private static (int Batch, int Length, int Heads, int KvHeads, int HeadDim)[] Shapes =>
     [
-        (4, 4096, 32, 8, 128), (1, 16384, 32, 8, 128), (16, 1024, 32, 8, 128), (32, 512, 32, 8, 128), (64, 256, 32, 8, 128), (4, 4096, 16, 16, 128), (1, 16384, 16, 16, 128),
-        (4, 4096, 32, 32, 64), (1, 16384, 32, 32, 64), (16, 1024, 32, 32, 64),
+        (4, 4096, 32, 8, 128), (1, 16384, 32, 8, 128), (16, 1024, 32, 8, 128), (32, 512, 32, 8, 128), (64, 256, 32, 8, 128), (128, 128, 32, 8, 128), (4, 4096, 16, 16, 128), (1, 16384, 16, 16, 128),
+        (4, 4096, 32, 32, 64), (1, 16384, 32, 32, 64), (16, 1024, 32, 32, 64), (64, 256, 32, 32, 64),
     ];
 
     /// <summary>Rows of experts of the prototype's table: experts, mean rows, K, N, spread.</summary>
@@ -30,9 +30,9 @@ internal sealed class GpuPromptBenchmark(GpuTimer timer, TorchPeer? peer)
         foreach (var (batch, length, heads, kvHeads, headDim) in Shapes)
             foreach (var causal in new[] { true, false })
                 Attention($"B{batch} S{length}", [.. Enumerable.Repeat(length, batch)], heads, kvHeads, headDim, causal, $"attention {batch} {heads} {kvHeads} {length} {headDim} {(causal ? 1 : 0)}", all);
-        int[] ragged = [3000, 1, 517, 2048, 90, 4000, 333, 1200, 64, 700, 2500, 1931];
+        int[] ragged = [3000, 65, 517, 2048, 90, 4000, 333, 1200, 64, 700, 2500, 1931];
         foreach (var causal in new[] { true, false })
-            Attention("ragged 1 to 4000", ragged, 32, 8, 128, causal, $"ragged 32 8 128 {(causal ? 1 : 0)} {string.Join(',', ragged)}", all);
+            Attention("ragged 64 to 4000", ragged, 32, 8, 128, causal, $"ragged 32 8 128 {(causal ? 1 : 0)} {string.Join(',', ragged)}", all);
     }
 
     private void Attention(string label, int[] lengths, int heads, int kvHeads, int headDim, bool causal, string question, bool all)
@@ -44,8 +44,8 @@ internal sealed class GpuPromptBenchmark(GpuTimer timer, TorchPeer? peer)
         var operands = new AttentionOperands(q, k, v, o, 0, timer.Send(spans), 0, 0, 0, 0, 0, 0);
         var flops = lengths.Sum(length => 4.0 * heads * length * length * headDim) * (causal ? 0.5 : 1);
         var chosen = AttentionHopper.Choose(headDim, causal, lengths.Max());
-        (int, int)[] tried = headDim == 128 ? [(128, 128), (128, 160), (192, 80)] : [(192, 128), (128, 128), (128, 160), (128, 192)];
-        var candidates = (all ? tried : [chosen]).ToDictionary(shape => shape, shape =>
+        (int, int)[] tried = headDim == 128 ? [(128, 128), lengths.Max() > 1024 ? (192, 80) : (64, 64)] : lengths.Max() > 1024 ? [(192, 128)] : [(192, 128), (128, 128), (64, 128)];
+        var candidates = (all ? tried.Append(chosen).Distinct().ToArray() : [chosen]).ToDictionary(shape => shape, shape =>
         {
             var tiles = AttentionHopper.Tiles(spans, form, shape.Item1);
             var (list, counter) = (timer.Send(tiles), timer.Send(new int[2]));
@@ -75,7 +75,7 @@ internal sealed class GpuPromptBenchmark(GpuTimer timer, TorchPeer? peer)
                 ["gated"] = () => GroupedProduct.Launch(Cuda, gated, null, total, x),
             };
             if (all)
-                foreach (var tile in new[] { new GroupedTile(128, 2, 8, 0), new(128, 2, 8, 1), new(128, 2, 8, 2), new(128, 2, 8, 3), new(128, 1, 16, 0), new(128, 1, 16, 2), new(64, 1, 16, 0), new(64, 1, 16, 2) })
+                foreach (var tile in new[] { new GroupedTile(128, 2, 8, 0), new(128, 2, 8, 2), new(128, 2, 8, 3), new(128, 1, 16, 0), new(128, 1, 16, 2), new(64, 1, 16, 2) })
                     candidates[$"{tile.Rows}c{tile.Cluster}l{tile.Lag}"] = () => GroupedProduct.Launch(Cuda, plain, tile, total, x);
             var (t, times) = Turns($"grouped {outputs} {inputs} {string.Join(',', rows)}", candidates);
             string Rate(double time) => $"{2.0 * total * inputs * outputs / time / 1e9:f0}";

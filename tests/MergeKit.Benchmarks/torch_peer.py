@@ -1,7 +1,7 @@
 """Answers lines on standard input with the time of PyTorch's kernel for a shape, in milliseconds, one line each.
 
   attention B H KV S D CAUSAL      cuDNN's SDPA
-  ragged HKV D CAUSAL S1,S2,...    the same, one call per sequence, summed
+  ragged H KV D CAUSAL S1,S2,...   the fastest of cuDNN's SDPA with one call per sequence, and SDPA over a nested tensor
   decode B H KV S D SETS LAUNCHES  cuDNN's SDPA with one query, a CUDA graph of launches over several caches, per launch
   linear M N K SETS LAUNCHES       torch.nn.functional.linear, likewise
   product M N K                    torch.matmul
@@ -70,9 +70,19 @@ def answer(kind, a):
             return median(lambda: sdpa(q, k, v, bool(causal)))
     if kind == "ragged":
         h, kv, d, causal = map(int, a[:4])
+        lengths = [int(x) for x in a[4].split(",")]
+        parts = [tuple(rnd(1, n, s, d) for n in (h, kv, kv)) for s in lengths]
+        times = []
         with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
-            parts = [tuple(rnd(1, n, s, d) for n in (h, kv, kv)) for s in map(int, a[4].split(","))]
-            return median(lambda: [sdpa(q, k, v, bool(causal)) for q, k, v in parts])
+            times.append(median(lambda: [sdpa(q, k, v, bool(causal)) for q, k, v in parts]))
+        for backend in (SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION):
+            try:
+                nested = [torch.nested.nested_tensor([rnd(s, n, d) for s in lengths], layout=torch.jagged).transpose(1, 2) for n in (h, h, h)]
+                with sdpa_kernel(backend):
+                    times.append(median(lambda: torch.nn.functional.scaled_dot_product_attention(*nested, is_causal=bool(causal))))
+            except Exception as error:
+                print(backend, str(error)[:200], file=sys.stderr)
+        return min(times)
     if kind == "decode":
         b, h, kv, s, d, sets, launches = map(int, a)
         q = rnd(b, h, 1, d)

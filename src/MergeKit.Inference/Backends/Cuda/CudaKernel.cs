@@ -30,9 +30,8 @@ internal sealed class CudaModule : SafeHandle
 /// <summary>A kernel on a device.</summary>
 public sealed class CudaKernel
 {
-    private const int ClusterDimension = 4, ProgrammaticSerialization = 6;
+    private const int ProgrammaticSerialization = 6;
     private readonly nint _function;
-    private readonly Dictionary<(int Size, int Threads, int SharedBytes), int> _clusters = [];
 
     internal CudaKernel(nint function, KernelSpec spec) => (_function, Spec) = (function, spec);
 
@@ -45,28 +44,6 @@ public sealed class CudaKernel
         CudaException.Check(
             DriverApi.cuOccupancyMaxActiveBlocksPerMultiprocessor(out var blocks, _function, threads, (nuint)sharedBytes), "cuOccupancyMaxActiveBlocksPerMultiprocessor");
         return blocks;
-    }
-
-    /// <summary>Clusters of some blocks that the device runs at once; its groups of multiprocessors are not all of one size.</summary>
-    internal unsafe int MostClusters(int size, int threads, int sharedBytes)
-    {
-        if (_clusters.TryGetValue((size, threads, sharedBytes), out var known))
-            return known;
-        var attribute = new DriverApi.LaunchAttribute { Id = ClusterDimension, Value = size, Value2 = 1, Value3 = 1 };
-        var config = new DriverApi.LaunchConfig
-        {
-            GridX = (uint)size,
-            GridY = 1,
-            GridZ = 1,
-            BlockX = (uint)threads,
-            BlockY = 1,
-            BlockZ = 1,
-            SharedBytes = (uint)sharedBytes,
-            Attributes = &attribute,
-            AttributeCount = 1,
-        };
-        CudaException.Check(DriverApi.cuOccupancyMaxActiveClusters(out var clusters, _function, &config), "cuOccupancyMaxActiveClusters");
-        return _clusters[(size, threads, sharedBytes)] = clusters;
     }
 
     /// <summary>Queues a launch.</summary>

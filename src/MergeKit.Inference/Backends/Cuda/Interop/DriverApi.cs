@@ -54,7 +54,6 @@ internal static unsafe partial class DriverApi
     [LibraryImport(Lib)] public static partial int cuFuncSetAttribute(nint function, int attribute, int value);
     [LibraryImport(Lib)] public static partial int cuFuncGetAttribute(out int value, int attribute, nint function);
     [LibraryImport(Lib)] public static partial int cuOccupancyMaxActiveBlocksPerMultiprocessor(out int blocks, nint function, int threads, nuint shared);
-    [LibraryImport(Lib)] public static partial int cuOccupancyMaxActiveClusters(out int clusters, nint function, LaunchConfig* config);
     [LibraryImport(Lib)] public static partial int cuLaunchKernelEx(LaunchConfig* config, nint function, void** parameters, void** extra);
 
     [LibraryImport(Lib)]
@@ -78,8 +77,6 @@ internal static unsafe partial class DriverApi
     {
         [FieldOffset(0)] public int Id;
         [FieldOffset(8)] public int Value;
-        [FieldOffset(12)] public int Value2;
-        [FieldOffset(16)] public int Value3;
     }
 }
 

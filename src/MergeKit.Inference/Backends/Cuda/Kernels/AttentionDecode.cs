@@ -43,11 +43,14 @@ internal static class AttentionDecode
     /// <summary>Bytes of the partial results for some pieces.</summary>
     public static long PartialBytes(in AttentionForm form, int pieces) => 4L * pieces * form.Heads * (form.HeadDim + 1);
 
-    /// <summary>The block for some keys: 8 warps alone where a single wave of them does all in pieces of at most 4096 keys, else three blocks of 4.</summary>
+    /// <summary>
+    /// The block for some keys, as measured on an H100: 8 warps alone on a multiprocessor, but three blocks of 4 where a single wave of
+    /// them has pieces of moderate length and one of 8 warps has long ones.
+    /// </summary>
     public static DecodeShape Choose(in AttentionForm form, long keys, int multiprocessors) =>
         form.HeadDim == 256 ? new DecodeShape(4, 2, true)
-        : keys * BlocksPerPiece(form) <= 2048L * multiprocessors ? new DecodeShape(8, 1, true)
-        : new DecodeShape(4, 3, false);
+        : keys * BlocksPerPiece(form) / multiprocessors is > 4096 and < 12288 ? new DecodeShape(4, 3, false)
+        : new DecodeShape(8, 1, true);
 
     /// <summary>The variant for a form.</summary>
     public static KernelSpec Configure(in AttentionForm form, DecodeShape shape) => new("AttentionDecode", "attention_decode",

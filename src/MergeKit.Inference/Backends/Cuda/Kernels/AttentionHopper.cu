@@ -1,13 +1,14 @@
 // Attention of prompts on Hopper: O = softmax(scale * Q K^T + mask) V over ragged batches; bf16 in and out, float32 sums.
 //
-// A block is one producer warpgroup (one thread of it issues TMA) and BM / 64 consumer warpgroups. Blocks are
-// persistent and take tiles from a list, longest first, by an atomic counter. Inside a consumer warpgroup
+// A block is one producer warpgroup (one thread of it finds tiles, one issues TMA) and BM / 64 consumer warpgroups. Blocks
+// are persistent and take tiles from a list, longest first, by an atomic counter. Inside a consumer warpgroup
 // S(n) = Q K(n)^T is issued together with O += P(n-1) V(n-1), and the softmax of S(n) runs while the second product is
 // in flight; between two warpgroups named barriers order the issue, so that one's softmax overlaps the other's
 // products (arXiv 2407.08608). The maximum of a row moves only when it grew by more than 2^8, which changes nothing
 // after normalisation but rounding.
 // The first product of a tile is issued behind the last of the tile before, whose normalisation and store it hides; Q is
-// held twice for that.
+// held twice for that. Short sequences, whose tiles are mostly beginning and end, have blocks of one consumer warpgroup,
+// two on a multiprocessor.
 // Tiles may hold rows of the next sequence: as keys they are masked, as queries not stored; values must be finite.
 //
 // -D: HEAD_DIM (64, 128) BM BN STAGES CAUSAL WINDOW SOFTCAP SINKS
@@ -22,8 +23,10 @@ constexpr int kConsumers = BM / 64;
 constexpr int kThreads = 128 * (kConsumers + 1);
 constexpr int kQBytes = BM * HEAD_DIM * 2;       // a tile is stored as HEAD_DIM/64 panels of 64 columns (128 B)
 constexpr int kKVBytes = BN * HEAD_DIM * 2;
-constexpr int kProducerRegs = kConsumers == 2 ? 24 : 32;
-constexpr int kConsumerRegs = kConsumers == 2 ? 240 : 160;
+constexpr int kBlocks = kConsumers == 1 ? 2 : 1;  // on a multiprocessor
+constexpr int kProducerRegs = kConsumers == 3 ? 32 : 24;
+constexpr int kConsumerRegs = kConsumers == 3 ? 160 : kConsumers == 2 ? 240 : 232;
+constexpr int kTiles = 2;                        // known ahead: more would spoil the order of work
 
 struct Params {
     TensorMap q, k, v;
@@ -148,26 +151,40 @@ __device__ __forceinline__ Tile make_tile(const Params& p, int index) {
 
 struct Smem {
     u32 q, k, v;                                     // tile storage
-    u32 q_full, q_empty, k_full, k_empty, v_full, v_empty, t_full, t_empty;   // barriers
-    Tile* ring;                                      // two tiles; Q has two slots too
+    u32 q_full, q_empty, k_full, k_empty, v_full, v_empty, t_full, t_empty;   // barriers; Q has two slots
+    Tile* ring;                                      // kTiles
 };
 
-// ---- producer: one thread
+// ---- producer: one thread finds tiles, one loads them
 
-__device__ __forceinline__ void producer(const Params& p, const Smem& m) {
-    Ring kp{0, 1}, vp{0, 1}, tp{0, 1};
-    int tile = blockIdx.x;
-    while (true) {
+__device__ __forceinline__ void scheduler(const Params& p, const Smem& m) {
+    Ring tp{0, 1};
+    for (int tile = blockIdx.x;; tp.next(kTiles)) {
+        const Tile t = make_tile(p, tile);
         barrier_wait(m.t_empty + 8 * tp.slot, tp.phase);
-        const Tile& t = m.ring[tp.slot];         // stays in shared memory: the producer has few registers
-        m.ring[tp.slot] = make_tile(p, tile);
+        m.ring[tp.slot] = t;
         barrier_arrive(m.t_full + 8 * tp.slot);
         if (t.head < 0) break;
-        int next = (int)atomicAdd(p.counter, 1u) + (int)gridDim.x;   // latency hidden by the loads below
-        int kv_head = t.head / p.group;
-        barrier_wait(m.q_empty + 8 * tp.slot, tp.phase);
-        barrier_expect(m.q_full + 8 * tp.slot, kQBytes);
-        load_head_tile(m.q + tp.slot * kQBytes, &p.q, m.q_full + 8 * tp.slot, t.query_start + t.first, t.head, kEvictFirst);
+        tile = (int)atomicAdd(p.counter, 1u) + (int)gridDim.x;
+    }
+    // The last block to get here resets the counter for the next launch.
+    __threadfence();
+    if (atomicAdd(p.counter + 1, 1u) == gridDim.x - 1) {
+        p.counter[0] = 0;
+        p.counter[1] = 0;
+    }
+}
+
+__device__ __forceinline__ void producer(const Params& p, const Smem& m) {
+    Ring kp{0, 1}, vp{0, 1}, qp{0, 1}, tp{0, 0};
+    for (;; tp.next(kTiles), qp.next(2)) {
+        barrier_wait(m.t_full + 8 * tp.slot, tp.phase);
+        const Tile& t = m.ring[tp.slot];         // stays in shared memory: the producer has few registers
+        if (t.head < 0) break;
+        const int kv_head = t.head / p.group;
+        barrier_wait(m.q_empty + 8 * qp.slot, qp.phase);
+        barrier_expect(m.q_full + 8 * qp.slot, kQBytes);
+        load_head_tile(m.q + qp.slot * kQBytes, &p.q, m.q_full + 8 * qp.slot, t.query_start + t.first, t.head, kEvictFirst);
         for (int n = t.blocks - 1; n >= t.lowest - 1; n--) {
             if (n >= t.lowest) {
                 barrier_wait(m.k_empty + 8 * kp.slot, kp.phase);
@@ -182,14 +199,7 @@ __device__ __forceinline__ void producer(const Params& p, const Smem& m) {
                 vp.next(STAGES);
             }
         }
-        tp.next(2);
-        tile = next;
-    }
-    // The last CTA to get here resets the counter for the next launch.
-    __threadfence();
-    if (atomicAdd(p.counter + 1, 1u) == gridDim.x - 1) {
-        p.counter[0] = 0;
-        p.counter[1] = 0;
+        barrier_arrive(m.t_empty + 8 * tp.slot);
     }
 }
 
@@ -199,7 +209,7 @@ struct Consumer {
     const Params& p;
     const Smem& m;
     int wg, lane;
-    Ring kp, vp, tp;                             // tp: tiles and their Q
+    Ring kp, vp, qp, tp;
     u64 dq0, dk0, dv0;
     float o[HEAD_DIM / 2];
     float s[BN / 2];
@@ -226,7 +236,7 @@ struct Consumer {
         turn_wait();
         pin(s);
         wgmma_fence();
-        issue_qk(s, dq(tp.slot), dk());
+        issue_qk(s, dq(qp.slot), dk());
         barrier_wait(m.v_full + 8 * vp.slot, vp.phase);
         pin(o); pin(pr);
         wgmma_fence();
@@ -298,25 +308,29 @@ struct Consumer {
         }
     }
 
+    // S of the first block of the tile at tp; of nothing that counts behind the last tile.
     __device__ __forceinline__ void first_product() {
-        pin(s);
-        wgmma_fence();
-        issue_qk(s, dq(tp.slot), dk());
-    }
-
-    __device__ __forceinline__ void wait_tile() {
         barrier_wait(m.t_full + 8 * tp.slot, tp.phase);
         if (m.ring[tp.slot].head >= 0) {
-            barrier_wait(m.q_full + 8 * tp.slot, tp.phase);
+            barrier_wait(m.q_full + 8 * qp.slot, qp.phase);
             barrier_wait(m.k_full + 8 * kp.slot, kp.phase);
         }
+        pin(s);
+        wgmma_fence();
+        issue_qk(s, dq(qp.slot), dk());
+    }
+    __device__ __forceinline__ void end_first_product() {
+        wgmma_wait<0>();
+        pin(s);
+        release(m.k_empty + 8 * kp.slot);
+        kp.next(STAGES);
     }
 
     __device__ __forceinline__ void run() {
         const int warp_row = 16 * ((threadIdx.x / 32) & 3) + (lane >> 2), col = 2 * (lane & 3);
         if (kConsumers > 1 && wg == 0) named_arrive(1, 256);
-        wait_tile();
         first_product();
+        end_first_product();
         while (true) {
             const u32 slot = tp.slot;
             const Tile& t = m.ring[slot];        // stays in shared memory: registers are short
@@ -327,10 +341,6 @@ struct Consumer {
             const int end = (CAUSAL ? min(t.keys, row0 + 1 + past) : t.keys) - col, end8 = (CAUSAL ? min(t.keys, row0 + 9 + past) : t.keys) - col;
             const int low = WINDOW ? row0 + past - p.window + 1 - col : 0, low8 = low + 8;
             float alpha[2], inv[2];
-            wgmma_wait<0>();
-            pin(s);
-            release(m.k_empty + 8 * kp.slot);
-            kp.next(STAGES);
             softmax_block<true, true>(p, s, st, alpha, end - n * BN, end8 - n * BN, low - n * BN, low8 - n * BN);
             pack_p(pr, s);
 
@@ -354,15 +364,15 @@ struct Consumer {
                 accumulate = true;
             }
 #endif
-            release(m.q_empty + 8 * slot);       // every product that reads Q is complete
+            release(m.q_empty + 8 * qp.slot);    // every product that reads Q is complete
 
             barrier_wait(m.v_full + 8 * vp.slot, vp.phase);
             pin(o); pin(pr);
             wgmma_fence();
             issue_pv(o, pr, dv(), accumulate);
-            tp.next(2);
-            wait_tile();
-            first_product();                     // of the next tile; behind the last tile of nothing that counts
+            tp.next(kTiles);
+            qp.next(2);
+            first_product();
             end_rows(inv, t.head);
             wgmma_wait<1>();
             pin(o);
@@ -375,14 +385,14 @@ struct Consumer {
                     if (row0 + 8 * r < t.queries) p.lse[(i64)(t.query_start + row0 + 8 * r) * p.heads + t.head] = st.sum[r];
             __syncwarp();
             release(m.t_empty + 8 * slot);
+            end_first_product();
         }
-        wgmma_wait<0>();
     }
 };
 
 // ---- kernel
 
-extern "C" __global__ void __launch_bounds__(kThreads, 1) attention(const __grid_constant__ Params p) {
+extern "C" __global__ void __launch_bounds__(kThreads, kBlocks) attention(const __grid_constant__ Params p) {
     extern __shared__ unsigned char raw[];
     u32 base = (smem_u32(raw) + 1023) & ~1023u;                     // the swizzle needs 1024 B alignment
     Smem m;
@@ -392,8 +402,8 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1) attention(const __grid
     m.q_full = m.v + STAGES * kKVBytes;
     m.q_empty = m.q_full + 16;
     m.t_full = m.q_full + 32;
-    m.t_empty = m.q_full + 48;
-    m.k_full = m.q_full + 64;
+    m.t_empty = m.t_full + 8 * kTiles;
+    m.k_full = m.t_empty + 8 * kTiles;
     m.k_empty = m.k_full + 8 * STAGES;
     m.v_full = m.k_empty + 8 * STAGES;
     m.v_empty = m.v_full + 8 * STAGES;
@@ -404,8 +414,10 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1) attention(const __grid
         for (int i = 0; i < 2; i++) {
             barrier_init(m.q_full + 8 * i, 1);
             barrier_init(m.q_empty + 8 * i, kWarps);
+        }
+        for (int i = 0; i < kTiles; i++) {
             barrier_init(m.t_full + 8 * i, 1);
-            barrier_init(m.t_empty + 8 * i, kWarps);
+            barrier_init(m.t_empty + 8 * i, kWarps + 1);           // and the producer
         }
         for (int i = 0; i < STAGES; i++) {
             barrier_init(m.k_full + 8 * i, 1);
@@ -421,10 +433,11 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1) attention(const __grid
     if (group == 0) {
         fewer_registers<kProducerRegs>();
         if (threadIdx.x == 0) producer(p, m);
+        if (threadIdx.x == 32) scheduler(p, m);
     } else {
         more_registers<kConsumerRegs>();
         int wg = group - 1;
-        Consumer c{p, m, wg, (int)(threadIdx.x & 31), Ring{0, 0}, Ring{0, 0}, Ring{0, 0},
+        Consumer c{p, m, wg, (int)(threadIdx.x & 31), Ring{0, 0}, Ring{0, 0}, Ring{0, 0}, Ring{0, 0},
                    matrix_descriptor(m.q + 64 * 128 * wg, 0), matrix_descriptor(m.k, 0), matrix_descriptor(m.v, BN * 128)};
         c.run();
     }

@@ -16,25 +16,23 @@ internal readonly record struct DecodePiece(int Sequence, int First, int End, in
 /// <param name="Places">Where the partial results of each sequence begin.</param>
 internal sealed record DecodePlan(DecodePiece[] Pieces, int[] Places)
 {
-    private const int Page = 64, MostKeys = 512 * Page, LongPiece = 4096;
+    private const int Page = 64, MostKeys = 512 * Page, LongPiece = 6144;
 
     /// <summary>A plan.</summary>
     /// <param name="keys">Keys of each sequence, that of the new token included; 0 for a sequence that takes no part.</param>
     /// <param name="window">A query sees this many keys; 0 for all.</param>
     /// <param name="blocks">Blocks that each piece becomes: kv heads, times blocks of query heads.</param>
     /// <param name="slots">Blocks that the device runs at once.</param>
-    /// <param name="share">Part of a block's share of the keys that a long piece holds.</param>
-    /// <param name="longest">The longest pieces that a single wave may have.</param>
-    /// <remarks>Pieces of equal length in a single wave where that leaves none longer than 4096 keys. Else pieces of 0.7 of a
+    /// <remarks>Pieces of equal length in a single wave where that leaves none longer than 6144 keys. Else pieces of 0.7 of a
     /// block's share of the keys for the first part of the work and a quarter of that for the rest, so that blocks end together.</remarks>
-    public static DecodePlan Make(ReadOnlySpan<int> keys, int window, int blocks, int slots, double share = 0.7, int longest = LongPiece)
+    public static DecodePlan Make(ReadOnlySpan<int> keys, int window, int blocks, int slots)
     {
         long total = 0;
         foreach (var length in keys)
             total += Math.Min(length, window > 0 ? window : length);
-        if (OneWave(keys, window, blocks, slots, total, longest) is { } chunk)
+        if (OneWave(keys, window, blocks, slots, total) is { } chunk)
             return Cut(keys, window, _ => chunk);
-        var large = Round((long)(share * total * blocks / slots));
+        var large = Round((long)(0.7 * total * blocks / slots));
         var small = Round(large / 4);
         long done = 0;
         return Cut(keys, window, length =>
@@ -49,10 +47,10 @@ internal sealed record DecodePlan(DecodePiece[] Pieces, int[] Places)
     public static int Capacity(int sequences, int longest, int blocks, int slots) =>
         2 * sequences + Ceiling(4L * slots, blocks) + Ceiling((long)sequences * longest, MostKeys - Page);
 
-    /// <summary>The length of pieces with which one wave does all; null where it would be longer than 4096.</summary>
-    private static int? OneWave(ReadOnlySpan<int> keys, int window, int blocks, int slots, long total, int longest)
+    /// <summary>The length of pieces with which one wave does all; null where it would be longer than that.</summary>
+    private static int? OneWave(ReadOnlySpan<int> keys, int window, int blocks, int slots, long total)
     {
-        for (var chunk = Round(total * blocks / slots); chunk <= longest; chunk += Page)
+        for (var chunk = Round(total * blocks / slots); chunk <= LongPiece; chunk += Page)
         {
             long count = 0;
             foreach (var length in keys)

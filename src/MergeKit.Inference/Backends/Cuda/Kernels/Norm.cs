@@ -9,12 +9,12 @@ internal static class Norm
     private static readonly int[] TestWidths = [64, 99, 4096, 7168];
     private static readonly bool[] Either = [false, true];
 
-    /// <summary>The variant for a width: as few threads as keep 8 floats each in flight, 32 to 1024.</summary>
+    /// <summary>The variant for a width: as few threads as keep 16 floats each in flight, 32 to 1024.</summary>
     public static KernelSpec Configure(int width, bool layer, bool delta, CudaType output)
     {
         var vector = width % 4 == 0 ? 4 : 1;
         var threads = 32;
-        while (threads < 1024 && threads * vector * 2 < width)
+        while (threads < 1024 && threads * vector * 4 < width)
             threads *= 2;
         if ((width + threads - 1) / threads > MostFloatsPerThread)
             throw new CudaException($"a norm over {width} elements is wider than the {1024 * MostFloatsPerThread} that the kernel holds");

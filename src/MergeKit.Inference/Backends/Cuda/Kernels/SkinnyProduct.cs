@@ -23,19 +23,19 @@ internal readonly record struct SkinnyForm(
 /// <param name="Y">[rows, columns].</param>
 /// <param name="Bias">float32 [N] (of each expert).</param>
 /// <param name="Residual">Like y; may be y.</param>
+/// <param name="Scratch"><see cref="SkinnyProduct.ScratchBytes"/> for products of one stream, where a form needs any; the first <see cref="SkinnyProduct.CounterBytes"/> are zeros and are left so.</param>
 /// <param name="PitchX">Elements from a row of x to the next; 0 for dense rows.</param>
 /// <param name="PitchWeights">Likewise of the weights.</param>
 /// <param name="PitchY">Likewise of y and the residual.</param>
-internal readonly record struct SkinnyOperands(nint X, nint Weights, nint Y, nint Bias = 0, nint Residual = 0, int PitchX = 0, long PitchWeights = 0, int PitchY = 0);
+internal readonly record struct SkinnyOperands(nint X, nint Weights, nint Y, nint Bias = 0, nint Residual = 0, nint Scratch = 0, int PitchX = 0, long PitchWeights = 0, int PitchY = 0);
 
 /// <summary>How a product is laid out on a device.</summary>
-/// <param name="Splits">Blocks of a cluster that share K.</param>
+/// <param name="Splits">Blocks that share K.</param>
 /// <param name="Slice">Columns of W for each of them.</param>
 /// <param name="Stride">Bytes of a row of x in shared memory.</param>
-/// <param name="Hold">Tiles whose sums a block keeps until its cluster adds them.</param>
 /// <param name="Blocks">Blocks in all.</param>
 /// <param name="SharedBytes">Dynamic shared memory.</param>
-internal readonly record struct SkinnyLayout(int Splits, int Slice, int Stride, int Hold, int Blocks, int SharedBytes);
+internal readonly record struct SkinnyLayout(int Splits, int Slice, int Stride, int Blocks, int SharedBytes);
 
 /// <summary>Matrix products of 1 to 16 rows in bf16, bound by the reading of the weights.</summary>
 internal static class SkinnyProduct
@@ -46,89 +46,89 @@ internal static class SkinnyProduct
     /// <summary>The most experts of a grouped product.</summary>
     public const int MostExperts = 512;
 
-    private const int Warps = 16, Threads = 32 * Warps, Steps = 4, Round = Warps * Steps * 32;
+    /// <summary>Bytes of scratch that have to be zeros before the first product.</summary>
+    public const int CounterBytes = 1024;
+
+    private const int Warps = 16, Threads = 32 * Warps, Steps = 4, MostSplits = 8;
 
     /// <summary>Shared memory that the kernel has besides the dynamic part.</summary>
     private const int StaticBytes = 4096;
 
-    /// <summary>What joining a cluster at the end costs, in columns of a tile that could be read meanwhile.</summary>
-    private const int MergeCost = 1400;
+    /// <summary>What it costs to add the parts of K at the end, in columns of a tile that could be read meanwhile; and for each part more.</summary>
+    private const int MergeCost = 1200, PartCost = 100;
 
-    private static readonly int[] Clusters = [1, 2, 4, 8];
+    /// <summary>Rows of x that are staged in the time of one of W.</summary>
+    private const int StageShare = 40;
 
     /// <summary>Whether a product can be done on a device; where not, cuBLASLt does it.</summary>
     public static bool Supports(CudaDevice device, in SkinnyForm form) =>
         form is { Rows: >= 1 and <= MostRows, Outputs: > 0, Inputs: > 0 } && form.Inputs % 8 == 0 && (form.Gate == GateKind.None || form.Outputs % 2 == 0)
-        && (device.IsHopper || (form.Rows <= 8 && FitsOneBlock(device, form)));
+        && (device.IsHopper || form.Rows <= 8);
 
     /// <summary>Whether a product over experts can be done: x of an expert has to fit one block.</summary>
     public static bool SupportsExperts(CudaDevice device, in SkinnyForm form, int experts) =>
         Supports(device, form) && experts <= MostExperts && FitsOneBlock(device, form);
 
     /// <summary>The variant for a form.</summary>
-    public static KernelSpec Configure(in SkinnyForm form, int splits, bool grouped, int sharedBytes)
+    public static KernelSpec Configure(in SkinnyForm form, bool grouped, int sharedBytes)
     {
         var gated = form.Gate != GateKind.None;
         return new KernelSpec("SkinnyProduct", "skinny_product",
         [
-            ("NT", form.Rows <= 8 ? 1 : 2), ("WARPS", Warps), ("U", Steps), ("SPLITS", splits), ("GROUPED", grouped ? 1 : 0),
+            ("NT", form.Rows <= 8 ? 1 : 2), ("WARPS", Warps), ("U", grouped && form.Rows > 8 ? Steps - 1 : Steps), ("GROUPED", grouped ? 1 : 0),
             ("OUT_BF16", form.Output.Bf16Flag()), ("GATE", (int)form.Gate), ("ACTIVATION", gated && form.Limit is null ? (int)form.Activation : gated ? (int)Activation.QuickGelu : 0),
             ("CLAMPED", form.Limit is null ? 0 : 1),
         ])
-        { SharedBytes = sharedBytes, NeedsHopper = splits > 1 || form.Rows > 8 };
+        { SharedBytes = sharedBytes, NeedsHopper = form.Rows > 8 };
     }
 
     /// <summary>The variants that tests compile.</summary>
     public static IEnumerable<KernelSpec> Variants()
     {
         foreach (var rows in new[] { 1, 16 })
-            foreach (var output in Enum.GetValues<CudaType>())
-                foreach (var (splits, grouped) in new[] { (1, false), (2, false), (4, false), (8, false), (1, true) })
-                    yield return Configure(new SkinnyForm(rows, 64, 64, output), splits, grouped, 1 << 16);
-        foreach (var rows in new[] { 1, 16 })
-            foreach (var (splits, grouped) in new[] { (1, false), (4, false), (1, true) })
+            foreach (var grouped in new[] { false, true })
             {
-                yield return Configure(new SkinnyForm(rows, 64, 64, CudaType.BFloat16, GateKind.Halves), splits, grouped, 1 << 16);
-                yield return Configure(new SkinnyForm(rows, 64, 64, CudaType.BFloat16, GateKind.Interleaved, Activation.GeluTanh), splits, grouped, 1 << 16);
-                yield return Configure(new SkinnyForm(rows, 64, 64, CudaType.BFloat16, GateKind.Interleaved, Limit: 7), splits, grouped, 1 << 16);
+                var gated = new SkinnyForm(rows, 64, 64, CudaType.BFloat16, GateKind.Interleaved);
+                yield return Configure(new SkinnyForm(rows, 64, 64, CudaType.BFloat16), grouped, 1 << 16);
+                yield return Configure(new SkinnyForm(rows, 64, 64, CudaType.Float32), grouped, 1 << 16);
+                yield return Configure(gated, grouped, 1 << 16);
+                yield return Configure(gated with { Gate = GateKind.Halves }, grouped, 1 << 16);
+                yield return Configure(gated with { Activation = Activation.GeluTanh }, grouped, 1 << 16);
+                yield return Configure(gated with { Limit = 7 }, grouped, 1 << 16);
             }
     }
 
-    /// <summary>The layout that has least to read one after the other, where K may be shared by clusters.</summary>
+    /// <summary>The layout that has least to read one after the other.</summary>
     /// <param name="form">The product.</param>
     /// <param name="sharedBytes">Shared memory of a block.</param>
-    /// <param name="clusters">Clusters of a size (1, 2, 4, 8) that run at once; 0 where there are no clusters.</param>
-    public static SkinnyLayout Choose(in SkinnyForm form, int sharedBytes, Func<int, int> clusters)
+    /// <param name="multiprocessors">Blocks that run at once.</param>
+    public static SkinnyLayout Choose(in SkinnyForm form, int sharedBytes, int multiprocessors)
     {
         var (best, least) = (default(SkinnyLayout), long.MaxValue);
-        foreach (var splits in Clusters)
+        var tiles = TilesOf(form);
+        for (var splits = 1; splits <= MostSplits; splits++)
         {
-            var slice = Ceiling(Ceiling(form.Inputs, splits), 128) * 128;
-            var (stride, tiles) = (StrideOf(slice), Ceiling(form.Columns, form.Gate == GateKind.None ? 16 : 8));
-            var used = SumBytes(form.Rows) + form.Rows * stride;
-            var count = splits > 1 && slice >= form.Inputs ? 0 : clusters(splits);
-            var room = sharedBytes - used;
-            if (room < (splits > 1 ? HoldBytes(form.Rows) : 0) || count == 0)
+            var slice = splits == 1 ? form.Inputs : Ceiling(form.Inputs, 32 * splits) * 32;
+            var used = SumBytes(form.Rows) + form.Rows * StrideOf(slice);
+            if (used > sharedBytes)
                 continue;
-            count = Math.Min(count, tiles);
-            var rounds = Ceiling(tiles, count);
-            var cost = ((long)rounds * slice) + (splits > 1 ? MergeCost : 0);
-            if (cost >= least)
-                continue;
-            var hold = splits > 1 ? Math.Min(rounds, room / HoldBytes(form.Rows)) : 0;
-            (best, least) = (new SkinnyLayout(splits, splits > 1 ? slice : form.Inputs, stride, hold, count * splits, used + hold * HoldBytes(form.Rows)), cost);
+            var groups = Math.Min(multiprocessors / splits, tiles);
+            var cost = (long)Ceiling(tiles, groups) * slice + (long)form.Rows * slice / StageShare + (splits > 1 ? MergeCost + PartCost * splits : 0);
+            if (cost < least)
+                (best, least) = (new SkinnyLayout(splits, slice, StrideOf(slice), groups * splits, used), cost);
         }
 
         return least < long.MaxValue ? best : throw new CudaException($"no layout of {form} fits {sharedBytes} bytes of shared memory");
     }
 
-    /// <summary>The layout that <see cref="Launch"/> takes on a device.</summary>
-    public static SkinnyLayout LayoutOn(CudaContext cuda, in SkinnyForm form)
+    /// <summary>The layout on a device.</summary>
+    public static SkinnyLayout Choose(in SkinnyForm form, CudaDevice device) => Choose(form, Room(device), device.Multiprocessors);
+
+    /// <summary>Bytes of scratch that a product needs; the same scratch serves products one after the other.</summary>
+    public static long ScratchBytes(in SkinnyForm form, CudaDevice device)
     {
-        var copy = form;
-        var room = Room(cuda.Device);
-        return Choose(form, room, size => size == 1 ? cuda.Device.Multiprocessors
-            : cuda.Device.IsHopper ? cuda.Kernel(Configure(copy, size, grouped: false, room)).MostClusters(size, Threads, room) : 0);
+        var splits = Choose(form, device).Splits;
+        return splits == 1 ? 0 : CounterBytes + 64L * splits * TilesOf(form) * SumRows(form.Rows);
     }
 
     /// <summary>Multiplies the rows of x.</summary>
@@ -139,8 +139,10 @@ internal static class SkinnyProduct
     public static void Launch(CudaContext cuda, in SkinnyForm form, in SkinnyOperands x, bool overlap = true)
     {
         Check(cuda.Device, form, x);
-        var (layout, room) = (LayoutOn(cuda, form), Room(cuda.Device));
-        cuda.Kernel(Configure(form, layout.Splits, grouped: false, room))
+        var layout = Choose(form, cuda.Device);
+        if (layout.Splits > 1 && x.Scratch == 0)
+            throw new ArgumentException($"{form}: {ScratchBytes(form, cuda.Device)} bytes of scratch are needed", nameof(x));
+        cuda.Kernel(Configure(form, grouped: false, Room(cuda.Device)))
             .Launch(cuda.Stream, (layout.Blocks, 1, 1), Threads, Fill(form, x, layout, 0, 1), layout.SharedBytes, overlap);
     }
 
@@ -157,8 +159,8 @@ internal static class SkinnyProduct
         if (!SupportsExperts(cuda.Device, form, experts))
             throw new CudaException($"{form} over {experts} experts is too large for one block, or has more than {MostExperts} experts");
         var stride = StrideOf(form.Inputs);
-        var layout = new SkinnyLayout(1, form.Inputs, stride, 0, cuda.Device.Multiprocessors, SumBytes(form.Rows) + form.Rows * stride);
-        cuda.Kernel(Configure(form, 1, grouped: true, Room(cuda.Device)))
+        var layout = new SkinnyLayout(1, form.Inputs, stride, cuda.Device.Multiprocessors, SumBytes(form.Rows) + form.Rows * stride);
+        cuda.Kernel(Configure(form, grouped: true, Room(cuda.Device)))
             .Launch(cuda.Stream, (layout.Blocks, 1, 1), Threads, Fill(form, x, layout, ends, experts), layout.SharedBytes, overlap);
     }
 
@@ -183,6 +185,8 @@ internal static class SkinnyProduct
         Residual = x.Residual,
         Bias = x.Bias,
         Ends = ends,
+        Partials = x.Scratch + CounterBytes,
+        Counters = x.Scratch,
         PitchWeights = x.PitchWeights > 0 ? x.PitchWeights : form.Inputs,
         PitchX = x.PitchX > 0 ? x.PitchX : form.Inputs,
         PitchY = x.PitchY > 0 ? x.PitchY : form.Columns,
@@ -190,26 +194,28 @@ internal static class SkinnyProduct
         N = form.Outputs,
         K = form.Inputs,
         Experts = experts,
+        Splits = layout.Splits,
         Slice = layout.Slice,
         Stride = layout.Stride,
-        Hold = layout.Hold,
         Limit = form.Limit ?? 0,
     };
 
     /// <summary>Rows of x 64 bytes off a multiple of 128, so that reads meet no bank twice.</summary>
-    private static int StrideOf(int columns) => Ceiling(columns, Round) * Round * 2 + 64;
+    private static int StrideOf(int columns) => Ceiling(2 * columns - 64, 128) * 128 + 64;
 
-    private static int SumBytes(int rows) => (2 * Warps * (rows <= 8 ? 8 : 16) * 17 * 4 + 127) & ~127;
+    private static int SumRows(int rows) => rows <= 8 ? 8 : 16;
 
-    private static int HoldBytes(int rows) => 16 * (rows <= 8 ? 8 : 16) * 4;
+    private static int SumBytes(int rows) => (2 * Warps * SumRows(rows) * 17 * 4 + 127) & ~127;
+
+    private static int TilesOf(in SkinnyForm form) => Ceiling(form.Columns, form.Gate == GateKind.None ? 16 : 8);
 
     private static int Ceiling(int a, int b) => (a + b - 1) / b;
 
     private struct Parameters
     {
-        public nint X, Weights, Y, Residual, Bias, Ends;
+        public nint X, Weights, Y, Residual, Bias, Ends, Partials, Counters;
         public long PitchWeights;
-        public int PitchX, PitchY, Rows, N, K, Experts, Slice, Stride, Hold;
+        public int PitchX, PitchY, Rows, N, K, Experts, Splits, Slice, Stride;
         public float Limit;
     }
 }

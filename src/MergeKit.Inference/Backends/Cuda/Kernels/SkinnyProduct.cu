@@ -4,11 +4,11 @@
 // A block takes 16 rows of W at a time and its warps share K. W goes from memory straight to registers: a lane takes 16
 // consecutive bytes of two rows, which is a valid operand of mma.m16n8k16 because the order of K is free as long as x
 // uses the same one. Each register quadruple is asked for again as soon as it was consumed, across tiles too. Each warp
-// stages the part of x that it alone reads, a step ahead of its use. Where x does not fit one block, a cluster of SPLITS
-// blocks shares K, keeps its sums in shared memory and adds them at the end. All sums have a fixed order.
+// stages the part of x that it alone reads, a step ahead of its use. Where x does not fit one block, some blocks share K;
+// the last of them to end adds what all of them left in memory. All sums have a fixed order.
 //
 // GROUPED: x holds the rows of the experts one after the other, W is [experts, N, K]; `ends` says where each ends.
-// -D: NT (1, 2) WARPS U (steps of 32 in flight per warp) SPLITS GROUPED OUT_BF16
+// -D: NT (1, 2) WARPS U (steps of 32 in flight per warp) GROUPED OUT_BF16
 //     GATE (0 none, 1 gate rows then up rows, 2 alternating) ACTIVATION CLAMPED
 #include "activation.cuh"
 #include "mma.cuh"
@@ -26,12 +26,13 @@ struct Params {
     const Out* residual;         // added to the product, laid out like y and perhaps y itself; may be null
     const float* bias;           // [N] (of each expert); may be null
     const int* ends;             // grouped: the row behind the last of each expert
+    float* partials;             // [splits][tiles][8 NT][16]
+    u32* counters;               // one for the blocks that share K, zero; left so
     i64 pitch_w;                 // elements from a row to the next
     int pitch_x, pitch_y;
     int rows, n, k, experts;
-    int slice;                   // columns of W that a block of a cluster takes, a multiple of 8
+    int splits, slice;           // blocks that share K, and the columns of W that each takes: a multiple of 8
     int stride;                  // bytes of a row of x in shared memory: 64 modulo 128
-    int hold;                    // tiles whose sums a block of a cluster can keep
     float limit;
 };
 
@@ -78,53 +79,41 @@ __device__ __forceinline__ void finish(const Params& p, float v, int tile, int r
     from_float(v, p.y[at]);
 }
 
-#if SPLITS > 1
-__device__ __forceinline__ u32 cluster_rank() {
-    u32 r;
-    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(r));
-    return r;
-}
-__device__ __forceinline__ void cluster_sync() { asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory"); }
-__device__ __forceinline__ float load_of(u32 address, u32 rank) {
-    float v;
-    asm volatile("{\n.reg .b32 r;\nmapa.shared::cluster.u32 r, %1, %2;\nld.shared::cluster.f32 %0, [r];\n}" : "=f"(v) : "r"(address), "r"(rank) : "memory");
-    return v;
-}
-
-// Adds the sums that the blocks of a cluster hold, each block a part of the outputs.
-__device__ __forceinline__ void merge(const Params& p, const float* sums, int held, int first_tile, int step, u32 rank) {
-    cluster_sync();
-    for (int i = (int)rank * kThreads + threadIdx.x; i - (int)threadIdx.x % 32 < held * 16 * kRows; i += SPLITS * kThreads) {
-        const int h = i / (16 * kRows), m = i / 16 % kRows, r = i % 16;
-        const bool mine = h < held && m < p.rows;
-        float v = 0;
-        if (mine)
+#if !GROUPED
+// Adds what the blocks that share K left of the tiles begin, begin + step, ...; one of the blocks calls it.
+__device__ __forceinline__ void merge(const Params& p, int tiles, int begin, int step) {
+    constexpr int kOut = 16 * kRows, kBatch = 4;
+    const int all = (tiles - begin + step - 1) / step * kOut;
+    for (int i0 = 0; i0 < all; i0 += kThreads * kBatch) {
+        float v[kBatch] = {};
+        for (int s = 0; s < p.splits; s++)
 #pragma unroll
-            for (u32 s = 0; s < SPLITS; s++) v += load_of(smem_u32(sums + i), s);
-        finish(p, v, first_tile + h * step, r, m, mine, 0, 0);
+            for (int b = 0; b < kBatch; b++) {
+                const int i = i0 + b * kThreads + threadIdx.x;
+                if (i < all) v[b] += __ldcg(p.partials + (i64)(s * tiles + begin + i / kOut * step) * kOut + i % kOut);
+            }
+#pragma unroll
+        for (int b = 0; b < kBatch; b++) {
+            const int i = i0 + b * kThreads + threadIdx.x, m = i / 16 % kRows;
+            finish(p, v[b], begin + i / kOut * step, i % 16, m, i < all && m < p.rows, 0, 0);
+        }
     }
-    cluster_sync();
 }
 #endif
 
 struct Place { int expert, tile, first, rows; };     // first: row of x and y
 
-extern "C" __global__ void
-#if SPLITS > 1
-__cluster_dims__(SPLITS, 1, 1)
-#endif
-__launch_bounds__(kThreads, 1) skinny_product(const __grid_constant__ Params p) {
+extern "C" __global__ void __launch_bounds__(kThreads, 1) skinny_product(const __grid_constant__ Params p) {
     extern __shared__ __align__(128) u8 smem[];
     float* red = (float*)smem;                                   // [2][WARPS][kRed]
     u8* xs = smem + ((2 * WARPS * kRed * 4 + 127) & ~127);
     const int tid = threadIdx.x, warp = tid >> 5, lane = tid & 31, g = lane >> 2, t = lane & 3;
     const int tiles = (p.n / (GATE ? 2 : 1) + kTileOut - 1) / kTileOut;
-#if SPLITS > 1
-    const u32 rank = cluster_rank();
-    const int step = gridDim.x / SPLITS, begin = blockIdx.x / SPLITS, end = tiles, k0 = (int)rank * p.slice, kn = max(0, min(p.k, k0 + p.slice) - k0);
-    float* sums = (float*)(xs + p.rows * p.stride);
-#else
+#if GROUPED
     const int k0 = 0, kn = p.k;
+#else
+    const int rank = blockIdx.x % p.splits, step = gridDim.x / p.splits, begin = blockIdx.x / p.splits, end = tiles;
+    const int k0 = rank * p.slice, kn = max(0, min(p.k, k0 + p.slice) - k0);
 #endif
     const int iters = (kn + kRound - 1) / kRound, kl = warp * (U * 32) + t * 8;   // this lane's first column of a round
     let_next_start();
@@ -151,9 +140,6 @@ __launch_bounds__(kThreads, 1) skinny_product(const __grid_constant__ Params p) 
         return Place{e, i - slot * tiles, first, p.ends[e] - first};
     };
 #else
-#if SPLITS == 1
-    const int step = gridDim.x, begin = blockIdx.x, end = tiles;
-#endif
     auto locate = [&](int i) { return Place{0, i, 0, p.rows}; };
 #endif
     // Pointers to this lane's two rows of a tile, at its first column.
@@ -164,11 +150,11 @@ __launch_bounds__(kThreads, 1) skinny_product(const __grid_constant__ Params p) 
         b = w + (i64)weight_row(p, at.tile, g + 8, exists) * p.pitch_w;
     };
     auto stage = [&](const Place& at, int it) {                  // x of this warp's columns of a round
-        if (it < iters)
-            for (int i = lane; i < at.rows * (U * 4); i += 32) {
-                const int m = i / (U * 4), k = it * kRound + warp * (U * 32) + i % (U * 4) * 8;
-                copy_async16(smem_u32(xs + m * p.stride + k * 2), p.x + (k < kn ? (i64)(at.first + m) * p.pitch_x + k0 + k : 0), k < kn);
-            }
+        const int start = blockIdx.x % max(at.rows, 1);          // not all blocks at once at the same row
+        for (int i = lane; i < at.rows * (U * 4); i += 32) {
+            const int row = i / (U * 4) + start, m = row < at.rows ? row : row - at.rows, k = it * kRound + warp * (U * 32) + i % (U * 4) * 8;
+            if (k < kn) copy_async16(smem_u32(xs + m * p.stride + k * 2), p.x + (i64)(at.first + m) * p.pitch_x + k0 + k, true);
+        }
         commit_async();
     };
 
@@ -187,9 +173,6 @@ __launch_bounds__(kThreads, 1) skinny_product(const __grid_constant__ Params p) 
     wait_for_previous();                                         // x comes from the kernel before this one
 #endif
     bool fresh = true;                                           // x of this tile is not staged yet
-#if SPLITS > 1
-    int held = 0, first_tile = begin;
-#endif
     stage(place, 0);
     for (int parity = 0; index < end; index += step, parity ^= 1) {
         const bool more = index + step < end;
@@ -204,13 +187,14 @@ __launch_bounds__(kThreads, 1) skinny_product(const __grid_constant__ Params p) 
             const bool wrap = it + 1 == iters;
             if (wrap) rows_of(next, pa, pb);
             const int nk = wrap ? 0 : (it + 1) * kRound;
-            const u8* px = xs + g * p.stride + (kl + it * kRound) * 2;
+            const int k = kl + it * kRound;
+            const u8* px = xs + g * p.stride + k * 2;
 #pragma unroll
             for (int u = 0; u < U; u++) {
 #pragma unroll
                 for (int n = 0; n < NT; n++) {
                     uint4 b = make_uint4(0, 0, 0, 0);
-                    if (n * 8 + g < place.rows) b = *(const uint4*)(px + n * 8 * p.stride + u * 64);
+                    if (n * 8 + g < place.rows && k + u * 32 < kn) b = *(const uint4*)(px + n * 8 * p.stride + u * 64);
                     const u32 a0[4] = {wa[u].x, wb[u].x, wa[u].y, wb[u].y}, a1[4] = {wa[u].z, wb[u].z, wa[u].w, wb[u].w};
                     mma_bf16(acc[n], a0, b.x, b.y);
                     mma_bf16(acc[n], a1, b.z, b.w);
@@ -239,16 +223,26 @@ __launch_bounds__(kThreads, 1) skinny_product(const __grid_constant__ Params p) 
         if (m < place.rows)
 #pragma unroll
             for (int w = 0; w < WARPS; w++) v += red[(parity * WARPS + w) * kRed + m * 17 + r];
-#if SPLITS > 1
-        if (m < kRows) sums[(held * kRows + m) * 16 + r] = v;
-        if (++held == p.hold || !more) {
-            merge(p, sums, held, first_tile, step, rank);
-            first_tile = index + step;
-            held = 0;
-        }
-#else
-        finish(p, v, place.tile, r, m, m < place.rows, place.expert, place.first);
+#if !GROUPED
+        if (p.splits > 1) {
+            if (m < kRows) p.partials[((i64)rank * tiles + place.tile) * (16 * kRows) + m * 16 + r] = v;
+        } else
 #endif
+            finish(p, v, place.tile, r, m, m < place.rows, place.expert, place.first);
         place = next;
     }
+#if !GROUPED
+    if (p.splits == 1) return;
+    __shared__ u32 last;
+    __threadfence();
+    __syncthreads();
+    if (tid == 0) {
+        last = atomicAdd(p.counters + begin, 1u) + 1 == (u32)p.splits;
+        if (last) p.counters[begin] = 0;
+    }
+    __syncthreads();
+    if (!last) return;
+    __threadfence();
+    merge(p, tiles, begin, step);
+#endif
 }

@@ -106,9 +106,8 @@ internal sealed class AttentionProblem : IDisposable
     {
         var output = new float[Tokens * Form.Heads * Form.ValueDim];
         foreach (var sequence in sequences)
-            for (var i = 0; i < sequence.Queries; i++)
-                for (var head = 0; head < Form.Heads; head++)
-                    One(queries, keys, values, slopes[head], sinks[head], sequence, i, head, output);
+            Parallel.For(0, sequence.Queries * Form.Heads, at =>
+                One(queries, keys, values, slopes[at % Form.Heads], sinks[at % Form.Heads], sequence, at / Form.Heads, at % Form.Heads, output));
         return output;
     }
 

@@ -63,7 +63,7 @@ public class AttentionTests
         foreach (var lengths in new[] { Lengths, [(127, 127), (128, 128), (129, 129), (193, 500), (300, 177), (700, 700)] })
         {
             using var problem = new AttentionProblem(gpu, form, lengths, seed: (ulong)headDim);
-            foreach (var shape in new[] { 1, 4096, 16384 }.Select(longest => AttentionHopper.Choose(headDim, causal, longest)).Distinct())
+            foreach (var shape in new[] { 1, 512, 1024, 4096 }.Select(longest => AttentionHopper.Choose(headDim, causal, longest)).Distinct())
             {
                 var tiles = AttentionHopper.Tiles(problem.Spans, form, shape.Rows);
                 using var list = gpu.Send(tiles);

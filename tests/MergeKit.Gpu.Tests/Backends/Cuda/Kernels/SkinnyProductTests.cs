@@ -102,15 +102,21 @@ public class SkinnyProductTests
                 foreach (var outputs in new[] { 16, 1024, 4096, 28672, 128256 })
                 {
                     const int Room = 228352;
-                    var layout = SkinnyProduct.Choose(new SkinnyForm(rows, outputs, inputs, CudaType.Float32), Room, size => size == 8 ? 15 : 128 / size);
+                    var layout = SkinnyProduct.Choose(new SkinnyForm(rows, outputs, inputs, CudaType.Float32), Room, 132);
                     Assert.InRange(layout.SharedBytes, 1, Room);
-                    Assert.True(layout.Slice * layout.Splits >= inputs && layout.Slice % 8 == 0 && layout.Stride % 128 == 64 && layout.Stride >= 2 * layout.Slice);
-                    Assert.True(layout.Blocks % layout.Splits == 0 && (layout.Splits == 1 || layout.Hold > 0));
+                    Assert.True(layout.Slice * layout.Splits >= inputs && layout.Slice % 8 == 0 && layout.Stride % 128 == 64 && layout.Stride >= 2 * layout.Slice, $"{layout}");
+                    Assert.True(layout.Blocks % layout.Splits == 0 && layout.Blocks is > 0 and <= 132, $"{layout}");
                 }
     }
 
-    private static void Check(Gpu gpu, SkinnyForm form, SkinnyOperands operands, float[] expected) =>
-        Check(gpu, form, form.Rows, expected, y => SkinnyProduct.Launch(gpu.Cuda, form, operands with { Y = y }));
+    private static void Check(Gpu gpu, SkinnyForm form, SkinnyOperands operands, float[] expected)
+    {
+        using var scratch = gpu.Poisoned(SkinnyProduct.ScratchBytes(form, gpu.Cuda.Device) / 4, CudaType.Float32);
+        gpu.Cuda.Stream.Fill(scratch.Pointer, 0, Math.Min(scratch.Bytes, SkinnyProduct.CounterBytes));
+        Check(gpu, form, form.Rows, expected, y => SkinnyProduct.Launch(gpu.Cuda, form, operands with { Y = y, Scratch = scratch.Pointer }));
+        if (scratch.Bytes > 0)
+            Assert.All(gpu.Read(scratch, CudaType.Float32)[..(SkinnyProduct.CounterBytes / 4)], value => Assert.Equal(0, value));
+    }
 
     private static void Check(Gpu gpu, SkinnyForm form, int rows, float[] expected, Action<nint> run)
     {
