@@ -7,7 +7,7 @@ namespace MergeKit.Inference.Backends.Cuda;
 internal sealed class CudaLinear(CudaContext cuda, CudaType type) : IDisposable
 {
     private readonly DenseProduct _product = new(cuda);
-    private readonly CudaBuffer _converted = new(cuda);
+    private readonly CudaBuffer _converted = new(cuda), _scratch = new(cuda);
 
     /// <summary>Type of weights and of what they are multiplied with.</summary>
     public CudaType Type => type;
@@ -45,7 +45,7 @@ internal sealed class CudaLinear(CudaContext cuda, CudaType type) : IDisposable
         var form = new SkinnyForm(rows, outputs, inputs, result);
         if (IsSkinny(form, x, weights))
         {
-            SkinnyProduct.Launch(cuda, form, new SkinnyOperands(x, weights, y, bias, accumulate ? y : 0));
+            SkinnyProduct.Launch(cuda, form, new SkinnyOperands(x, weights, y, bias, accumulate ? y : 0, Scratch(form)));
             return;
         }
 
@@ -61,7 +61,8 @@ internal sealed class CudaLinear(CudaContext cuda, CudaType type) : IDisposable
         var form = new SkinnyForm(x.Rows, matrix.Rows, matrix.Columns, type, weights.Gate, weights.Activation, weights.ClampedLimit);
         if (weights.Gate == GateKind.None || x.Type != type || !IsSkinny(form, x.Pointer, matrix.Weights))
             return false;
-        SkinnyProduct.Launch(cuda, form, new SkinnyOperands(x.Pointer, matrix.Weights, inner.Resize(x.Rows, weights.Intermediate, type), matrix.Bias));
+        SkinnyProduct.Launch(
+            cuda, form, new SkinnyOperands(x.Pointer, matrix.Weights, inner.Resize(x.Rows, weights.Intermediate, type), matrix.Bias, Scratch: Scratch(form)));
         return true;
     }
 
@@ -69,6 +70,19 @@ internal sealed class CudaLinear(CudaContext cuda, CudaType type) : IDisposable
     {
         _product.Dispose();
         _converted.Dispose();
+        _scratch.Dispose();
+    }
+
+    /// <summary>Room for the parts of a product, counters of zeros first; 0 where there are no parts.</summary>
+    private nint Scratch(in SkinnyForm form)
+    {
+        var bytes = SkinnyProduct.ScratchBytes(form, cuda.Device);
+        if (bytes == 0)
+            return 0;
+        var old = _scratch.Pointer;
+        if (_scratch.Resize(1, Math.Max(bytes, _scratch.Columns * (long)sizeof(float)) / sizeof(float), CudaType.Float32) != old)
+            cuda.Stream.Fill(_scratch.Pointer, 0, SkinnyProduct.CounterBytes);
+        return _scratch.Pointer;
     }
 
     private bool IsSkinny(in SkinnyForm form, nint x, nint weights) =>

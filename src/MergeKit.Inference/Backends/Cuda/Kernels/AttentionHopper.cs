@@ -13,6 +13,7 @@ internal static class AttentionHopper
     private const long CacheBytes = 32L << 20;
     private const int TileBytes = 40, TilesAhead = 2;
     private const float Log2E = 1.4426950408889634f;
+    private static readonly int[] TestLengths = [1, 512, 1024, 4096], TestExtras = [0, 2, 5, 7];
 
     /// <summary>Whether it can do a form; keys and values have to be ragged, not paged.</summary>
     public static bool Supports(CudaDevice device, in AttentionForm form) =>
@@ -47,9 +48,9 @@ internal static class AttentionHopper
     /// <summary>The variants that tests compile: all there are.</summary>
     public static IEnumerable<KernelSpec> Variants() =>
         from headDim in Enumerable.Range(1, 2)
-        from longest in new[] { 1, 512, 1024, 4096 }
+        from longest in TestLengths
         from causal in Enumerable.Range(0, 2)
-        from extras in new[] { 0, 2, 5, 7 }
+        from extras in TestExtras
         let form = new AttentionForm(
             CudaType.BFloat16, 8, 2, 64 * headDim, 64 * headDim, 1, causal == 1, (extras & 1) * 512, (extras & 2) * 25, false, (extras & 4) != 0)
         select Configure(form, Choose(form.HeadDim, form.Causal, longest));

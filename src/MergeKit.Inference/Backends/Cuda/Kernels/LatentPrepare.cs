@@ -6,6 +6,8 @@ namespace MergeKit.Inference.Backends.Cuda.Kernels;
 internal static class LatentPrepare
 {
     private const int Threads = 128;
+    private static readonly string[] Entries = ["latent_norm", "latent_prepare"];
+    private static readonly bool[] Either = [true, false];
 
     /// <summary>A variant for an attention block.</summary>
     public static KernelSpec Configure(string entry, AttentionSpec spec, CudaType type)
@@ -24,11 +26,17 @@ internal static class LatentPrepare
         var none = new LinearSpec("o", default, 1, 1);
         var latent = new LatentSpec
         {
-            QueryUp = none, KeyValueDown = none, KeyValueUp = none, KeyValueNorm = new NormSpec("n", NormKind.Rms, 512, 1e-6), Rank = 512, PlainDim = 128, RotaryDim = 64,
+            QueryUp = none,
+            KeyValueDown = none,
+            KeyValueUp = none,
+            KeyValueNorm = new NormSpec("n", NormKind.Rms, 512, 1e-6),
+            Rank = 512,
+            PlainDim = 128,
+            RotaryDim = 64,
         };
         return from type in Enum.GetValues<CudaType>()
-               from entry in new[] { "latent_norm", "latent_prepare" }
-               from interleaved in new[] { true, false }
+               from entry in Entries
+               from interleaved in Either
                let rope = new RopeSpec { Dim = 64, Theta = 1e4, Interleaved = interleaved }
                select Configure(entry, new AttentionSpec { Heads = 128, KvHeads = 128, HeadDim = 192, ValueDim = 128, Scale = 1, Output = none, Rope = rope, Latent = latent }, type);
     }
