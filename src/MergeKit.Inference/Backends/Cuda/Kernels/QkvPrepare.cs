@@ -20,7 +20,7 @@ internal static class QkvPrepare
             ("GROUPED", spec.Layout == QkvLayout.GroupedByKvHead ? 1 : 0), ("NORM", norm is null ? 0 : norm.Kind == NormKind.Rms ? 1 : 2),
             ("QUERY_GROUP", spec.QueryNorm?.GroupSize ?? 1), ("KEY_GROUP", spec.KeyNorm?.GroupSize ?? 1),
         ])
-        { SharedBytes = (spec.Heads + 2 * spec.KvHeads) * spec.HeadDim * sizeof(float) };
+        { SharedBytes = norm is null && spec.HeadDim % 8 == 0 && (spec.Rope?.Dim ?? 0) % 16 == 0 ? 0 : (spec.Heads + 2 * spec.KvHeads) * spec.HeadDim * sizeof(float) };
     }
 
     /// <summary>The variants that tests compile.</summary>
@@ -35,6 +35,8 @@ internal static class QkvPrepare
             yield return Configure(plain with { QueryNorm = head, KeyNorm = head }, type);
             yield return Configure(plain with { QueryNorm = head with { Size = 4096, GroupSize = 4096 }, KeyNorm = head with { Size = 1024, GroupSize = 1024 } }, type);
             yield return Configure(plain with { Heads = 71, KvHeads = 1, HeadDim = 64, ValueDim = 64, Layout = QkvLayout.GroupedByKvHead, Rope = new RopeSpec { Dim = 32, Theta = 1e4, Interleaved = true } }, type);
+            yield return Configure(plain with { Rope = null }, type);
+            yield return Configure(plain with { HeadDim = 80, ValueDim = 80, Rope = new RopeSpec { Dim = 40, Theta = 1e4 } }, type);
             yield return Configure(plain with { Rope = null, QueryNorm = head with { Kind = NormKind.Layer } }, type);
         }
     }

@@ -1,5 +1,6 @@
 // From the fused projection of one token to what attention reads: bias, QK-norm, rotation, and the write of keys and
-// values both to a ragged [token][kv head][D] buffer and to the pages of the cache. One block per token.
+// values both to a ragged [token][kv head][D] buffer and to the pages of the cache. One block per token; through shared
+// memory where a norm has to see a head or token whole.
 //
 // Pages: [page][kv head][64][D], one pool for keys and one for values; table[sequence][position / 64] is the page.
 // -D: ELEMENT_BF16 HEADS KV_HEADS HEAD_DIM ROTARY_DIM (0: none) INTERLEAVED GROUPED (layout by kv head)
@@ -14,7 +15,6 @@ typedef float Element;
 
 constexpr int kThreads = 128;
 constexpr int kQ = HEADS * HEAD_DIM, kK = KV_HEADS * HEAD_DIM, kAll = kQ + 2 * kK;
-constexpr int kVec = HEAD_DIM % 8 == 0 ? 8 : 1;      // elements per access
 
 struct Params {
     const Element* qkv;                              // [tokens, kAll]
@@ -43,6 +43,36 @@ __device__ __forceinline__ int source_of(int i) {    // where element i of [q | 
 #endif
 }
 
+#if NORM == 0 && HEAD_DIM % 8 == 0 && ROTARY_DIM % 16 == 0
+#define DIRECT 1                                     // no need to see a token whole: 8 elements at a time, or 8 and what they are rotated with
+#else
+#define DIRECT 0
+constexpr int kVec = HEAD_DIM % 2 == 0 ? 2 : 1;      // elements per access of the pass through shared memory
+#endif
+
+#if DIRECT
+__device__ __forceinline__ void load(const Params& p, i64 t, int i, float (&x)[8]) {
+    const int s = source_of(i);
+    load_floats<8>(p.qkv + t * kAll + s, x);
+    if (p.bias) {
+        float b[8];
+        load_floats<8>(p.bias + s, b);
+#pragma unroll
+        for (int e = 0; e < 8; e++) x[e] += b[e];
+    }
+}
+__device__ __forceinline__ void store(const Params& p, i64 t, i64 page, int row, int i, const float (&x)[8]) {
+    if (i < kQ) {
+        store_floats<8>(p.queries + t * kQ + i, x);
+        return;
+    }
+    const bool key = i < kQ + kK;
+    i -= key ? kQ : kQ + kK;
+    store_floats<8>((key ? p.keys : p.values) + t * kK + i, x);
+    store_floats<8>((key ? p.key_pages : p.value_pages) + ((page * KV_HEADS + i / HEAD_DIM) * 64 + row) * HEAD_DIM + i % HEAD_DIM, x);
+}
+#endif
+
 #if NORM
 // The warps take groups in turn.
 __device__ __forceinline__ void normalise(float* x, int width, int group, const float* weight, const float* bias, int weights, float eps) {
@@ -63,8 +93,52 @@ __device__ __forceinline__ void normalise(float* x, int width, int group, const 
 #endif
 
 extern "C" __global__ void __launch_bounds__(kThreads) qkv_prepare(const __grid_constant__ Params p) {
-    extern __shared__ __align__(16) float x[];       // [q | k | v] of the token
     const i64 t = blockIdx.x;
+    const int2 place = p.places[t];
+    const i64 page = p.table[(i64)place.x * p.table_stride + (place.y >> 6)];
+#if DIRECT
+    constexpr int kRest = (HEAD_DIM - ROTARY_DIM) / 8, kKept = (HEADS + KV_HEADS) * kRest;
+#if ROTARY_DIM
+    constexpr int kHalf = ROTARY_DIM / 2, kTurned = (HEADS + KV_HEADS) * (INTERLEAVED ? ROTARY_DIM : kHalf) / 8;
+    const i64 angles = (i64)p.rope_rows[t] * kHalf;
+    for (int n = threadIdx.x; n < kTurned; n += kThreads) {
+#if INTERLEAVED
+        const int i = n / (ROTARY_DIM / 8) * HEAD_DIM + n % (ROTARY_DIM / 8) * 8, j = n % (ROTARY_DIM / 8) * 4;
+        float x[8], y[8], c[4], s[4];
+        load(p, t, i, x);
+        load_floats<4>(p.cos + angles + j, c);
+        load_floats<4>(p.sin + angles + j, s);
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            y[2 * e] = x[2 * e] * c[e] - x[2 * e + 1] * s[e];
+            y[2 * e + 1] = x[2 * e + 1] * c[e] + x[2 * e] * s[e];
+        }
+        store(p, t, page, place.y & 63, i, y);
+#else
+        const int j = n % (kHalf / 8) * 8, i = n / (kHalf / 8) * HEAD_DIM + j;
+        float u[8], v[8], c[8], s[8], a[8], b[8];
+        load(p, t, i, u);
+        load(p, t, i + kHalf, v);
+        load_floats<8>(p.cos + angles + j, c);
+        load_floats<8>(p.sin + angles + j, s);
+#pragma unroll
+        for (int e = 0; e < 8; e++) {
+            a[e] = u[e] * c[e] - v[e] * s[e];
+            b[e] = v[e] * c[e] + u[e] * s[e];
+        }
+        store(p, t, page, place.y & 63, i, a);
+        store(p, t, page, place.y & 63, i + kHalf, b);
+#endif
+    }
+#endif
+    for (int n = threadIdx.x; n < kKept + kK / 8; n += kThreads) {
+        const int i = kRest && n < kKept ? n / max(kRest, 1) * HEAD_DIM + ROTARY_DIM + n % max(kRest, 1) * 8 : kQ + kK + (n - kKept) * 8;
+        float x[8];
+        load(p, t, i, x);
+        store(p, t, page, place.y & 63, i, x);
+    }
+#else
+    extern __shared__ __align__(16) float x[];       // [q | k | v] of the token
     for (int i = threadIdx.x * kVec; i < kAll; i += kThreads * kVec) {
         const int s = source_of(i);
         float v[kVec];
@@ -95,8 +169,6 @@ extern "C" __global__ void __launch_bounds__(kThreads) qkv_prepare(const __grid_
     __syncthreads();
 #endif
     for (int i = threadIdx.x * kVec; i < kQ; i += kThreads * kVec) store_floats<kVec>(p.queries + t * kQ + i, *(const float (*)[kVec])(x + i));
-    const int2 place = p.places[t];
-    const i64 page = p.table[(i64)place.x * p.table_stride + (place.y >> 6)];
     for (int i = threadIdx.x * kVec; i < kK; i += kThreads * kVec) {
         const i64 at = ((page * KV_HEADS + i / HEAD_DIM) * 64 + (place.y & 63)) * HEAD_DIM + i % HEAD_DIM;
         const float (&k)[kVec] = *(const float (*)[kVec])(x + kQ + i), (&v)[kVec] = *(const float (*)[kVec])(x + kQ + kK + i);
@@ -105,4 +177,5 @@ extern "C" __global__ void __launch_bounds__(kThreads) qkv_prepare(const __grid_
         store_floats<kVec>(p.key_pages + at, k);
         store_floats<kVec>(p.value_pages + at, v);
     }
+#endif
 }

@@ -55,10 +55,10 @@ internal static class SkinnyProduct
     private const int StaticBytes = 4096;
 
     /// <summary>What it costs to add the parts of K at the end, in columns of a tile that could be read meanwhile; and for each part more.</summary>
-    private const int MergeCost = 1200, PartCost = 100;
+    private const int MergeCost = 2000, PartCost = 100;
 
     /// <summary>Rows of x that are staged in the time of one of W.</summary>
-    private const int StageShare = 40;
+    private const int StageShare = 90;
 
     /// <summary>Whether a product can be done on a device; where not, cuBLASLt does it.</summary>
     public static bool Supports(CudaDevice device, in SkinnyForm form) =>
