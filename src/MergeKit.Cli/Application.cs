@@ -22,6 +22,7 @@ public static class Application
             GenerateCommand.Create(),
             LogitsCommand.Create(),
             EvaluateCommand.Create(),
+            ExtractLoraCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try
