@@ -6,12 +6,6 @@ namespace MergeKit.Cli.Commands;
 internal static class InputPath
 {
     /// <summary>An earlier document's result, a path from the working directory, or one beside the recipe.</summary>
-    public static string Resolve(string path, string recipeFile, PlanOptions options)
-    {
-        if (options.NamedResults.TryGetValue(path, out var made))
-            return made;
-        var here = Path.Combine(options.WorkingDirectory, path);
-        var beside = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(recipeFile, options.WorkingDirectory)) ?? "", path);
-        return Path.Exists(here) || !Path.Exists(beside) ? here : beside;
-    }
+    public static string Resolve(string path, string recipeFile, PlanOptions options) =>
+        options.NamedResults.TryGetValue(path, out var made) ? made : InputFile.Resolve(path, recipeFile, options);
 }
