@@ -54,6 +54,9 @@ public sealed record Recipe(
     /// <summary>The mixture whose experts are merged into a dense model; null for an ordinary merge.</summary>
     public CollapseSettings? Collapse { get; init; }
 
+    /// <summary>What the result is, in a word or two: the merge method, or a mixture.</summary>
+    public string Kind => Moe is { } moe ? $"mixture of {moe.Expanded.Count} experts" : Collapse is null ? MergeMethod : $"collapse by {MergeMethod}";
+
     /// <summary>What the reader noticed that does not stop the merge.</summary>
     public IReadOnlyList<Problem> Warnings { get; init; } = [];
 

@@ -7,7 +7,7 @@ namespace MergeKit.Cli.Tests.Conformance;
 /// work lands. A case is never named.</summary>
 internal static class Capabilities
 {
-    private static readonly string[] UnbuiltCommands = ["moe", "lora"];
+    private static readonly string[] UnbuiltCommands = ["lora"];
 
     private static readonly string[] UnbuiltOptions = ["--tensor-intersection", "--tensor-union"];
 

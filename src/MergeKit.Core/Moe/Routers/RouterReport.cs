@@ -72,17 +72,22 @@ public sealed record RouterReport(string Title, IReadOnlyList<string> Experts, I
     /// <summary>Condition numbers above this mean that some rows nearly repeat others, as mergekit warns.</summary>
     public const double WorstCondition = 5;
 
-    /// <summary>What a user should know: experts that nothing reaches, gates that are nearly alike.</summary>
+    /// <summary>What a user should know: experts that nothing reaches.</summary>
     public IEnumerable<Diagnostics.Problem> Warnings()
     {
         var dead = Layers.SelectMany(layer => layer.Dead.Select(expert => (expert, layer.Layer))).GroupBy(pair => pair.expert).ToList();
         foreach (var group in dead)
             yield return Diagnostics.Problem.Warning(
                 $"{Title}: expert {group.Key} ('{Experts[group.Key]}') is chosen by none of {Layers[0].Tokens} tokens in layer {Ranges(group.Select(pair => pair.Layer))}: it is dead there");
-        var poor = Layers.Where(layer => !(layer.Condition <= WorstCondition)).ToList();
+    }
+
+    /// <summary>A warning where some rows of routers nearly repeat others.</summary>
+    public static IEnumerable<Diagnostics.Problem> ConditionWarnings(IReadOnlyList<LayerGates> gates)
+    {
+        var poor = gates.Select(one => (one.Layer, condition: GateVectors.Condition(one.Rows))).Where(one => !(one.condition <= WorstCondition)).ToList();
         if (poor.Count > 0)
             yield return Diagnostics.Problem.Warning(string.Create(System.Globalization.CultureInfo.InvariantCulture,
-                $"{Title}: the router's condition number is above {WorstCondition} in layer {Ranges(poor.Select(layer => layer.Layer))} (up to {poor.Max(layer => layer.Condition):0.#}): some gates are nearly alike, so some experts will hardly be told apart"));
+                $"the router's condition number is above {WorstCondition} in layer {Ranges(poor.Select(one => one.Layer))} (up to {poor.Max(one => one.condition):0.#}): its rows nearly repeat each other, so some experts may hardly be told apart; the prompts may be too similar"));
     }
 
     private static string Ranges(IEnumerable<int> layers) => string.Join(", ", layers);
