@@ -75,6 +75,20 @@ internal sealed class Fields
     public int? Integer(string key, int least) =>
         this[key] is { } node ? Values.Integer(node, $"'{key}'", least, Problems) : null;
 
+    /// <summary>A finite number.</summary>
+    public double? Number(string key)
+    {
+        if (this[key] is not { } node)
+            return null;
+        if (Values.Number(node) is { } number && double.IsFinite(number))
+            return number;
+        Problems.Error($"'{key}' is {node.Describe()}; wanted a number", node.Location);
+        return null;
+    }
+
+    /// <summary>Whether mappings of this kind have the key at all.</summary>
+    public bool Declares(string key) => _table.Find(key) is not null;
+
     /// <summary>An element type, by its torch name.</summary>
     public DType? ElementType(string key)
     {
