@@ -84,6 +84,9 @@ public sealed record SearchRecipe : IRecipeDocument
     /// <summary>How to look.</summary>
     public required SearchKind Kind { get; init; }
 
+    /// <summary>How the kind is spelt.</summary>
+    public string KindName => SearchDocument.NameOf(Kind);
+
     /// <summary>The recipe with marked parameters, for grid, random, cma_es and nsga2; null for the others.</summary>
     public RecipeTemplate? Template { get; init; }
 
