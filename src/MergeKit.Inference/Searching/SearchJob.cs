@@ -50,7 +50,7 @@ public static class SearchJob
     }
 
     /// <summary>A recipe that names all models, the base first.</summary>
-    private static Recipe AllModels(SearchRecipe search)
+    public static Recipe AllModels(SearchRecipe search)
     {
         var models = SearchRunner.BaseOf(search) is { } origin ? [origin, .. SearchRunner.Parents(search)] : SearchRunner.Parents(search);
         var start = search.Template?.Start;
