@@ -23,6 +23,8 @@ public static class Application
             LogitsCommand.Create(),
             EvaluateCommand.Create(),
             ExtractLoraCommand.Create(),
+            SearchCommand.Create(),
+            SuggestCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try
