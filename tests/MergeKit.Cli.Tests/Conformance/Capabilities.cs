@@ -18,8 +18,6 @@ internal static class Capabilities
         "breadcrumbs", "breadcrumbs_ties", "model_stock", "nearswap", "sce", "arcee_fusion", "ram", "ramplus_tl", "passthrough",
     ];
 
-    private static readonly string[] UnbuiltKeys = ["tokenizer", "tokenizer_source", "chat_template"];
-
     private const bool FoldsAdapters = false;
 
     /// <summary>Whether everything that the case needs is built.</summary>
@@ -40,8 +38,6 @@ internal static class Capabilities
             return $"merge method '{method}'";
         if (isError && test.GetProperty("expect").GetString() == "reject")
             return null; // to refuse a recipe for its own fault takes no feature but reading it
-        if (UnbuiltKeys.FirstOrDefault(features.Keys.Contains) is { } key)
-            return $"recipe key '{key}'";
         return !FoldsAdapters && features.Models.Any(path => path.Contains('+', StringComparison.Ordinal)) ? "LoRA adapters as inputs" : null;
     }
 }

@@ -1,5 +1,6 @@
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Merging.Planning.Vocabulary;
 using MergeKit.Core.Recipes;
 
 namespace MergeKit.Core.Merging.Planning;
@@ -13,11 +14,17 @@ public static class MergePlanner
         var problems = new List<Problem>(recipe.Warnings);
         var plan = new MergePlan(recipe, options);
         var method = FindMethod(recipe, problems);
-        RefuseUnbuilt(recipe, problems);
-        var models = new ModelLoader(options, problems).Load(recipe);
-        plan.Models = [.. models.Values];
-        if (method is not null && models.Count == recipe.AllModels().Count)
-            PlanTensors(plan, method, models, problems);
+        CheckModules(recipe, problems);
+        RefuseForRaw(recipe, options, problems);
+        var loader = new ModelLoader(options, problems);
+        var models = loader.Load(recipe);
+        var merged = recipe.MergedModels().ToHashSet();
+        plan.Models = [.. models.Values.Where(model => merged.Contains(model.Reference))];
+        plan.Lenders = [.. models.Values.Where(model => !merged.Contains(model.Reference))];
+        var tokenizerFolder = loader.TokenizerFolder(recipe, models);
+        if (method is not null && !problems.Exists(problem => problem.Severity == Severity.Error && problem.Message.StartsWith("module ", StringComparison.Ordinal))
+            && models.Count == recipe.AllModels().Count(model => !recipe.IsTokenizerOnly(model)))
+            PlanTensors(plan, method, models, tokenizerFolder, problems);
         plan.Problems = [.. problems.Distinct().OrderByDescending(problem => problem.Severity)];
         return plan;
     }
@@ -40,23 +47,33 @@ public static class MergePlanner
         return method;
     }
 
-    private static void RefuseUnbuilt(Recipe recipe, List<Problem> problems)
+    private static void CheckModules(Recipe recipe, List<Problem> problems)
     {
-        if (recipe.Tokenizer is { } tokenizer)
-            problems.Add(Problem.Error("tokenizer and tokenizer_source are not built yet: without them the base (or first) model's tokenizer is copied", tokenizer.Location));
-        if (recipe.ChatTemplate is { } template)
-            problems.Add(Problem.Error("chat_template is not built yet: the base (or first) model's template is copied", template.Location));
         foreach (var module in recipe.Modules.Where(module => module.Name != RecipeModule.DefaultName))
             problems.Add(Problem.Error($"module '{module.Name}' is not known; only '{RecipeModule.DefaultName}' is built: architectures of several modules come later"));
     }
 
-    private static void PlanTensors(MergePlan plan, MergeMethod method, Dictionary<ModelReference, LoadedModel> models, List<Problem> problems)
+    /// <summary>State dicts have no vocabulary.</summary>
+    private static void RefuseForRaw(Recipe recipe, PlanOptions options, List<Problem> problems)
     {
-        if (problems.Exists(problem => problem.Severity == Severity.Error && problem.Message.StartsWith("module ", StringComparison.Ordinal)))
-            return;
+        if (options.Raw && recipe.Tokenizer is { } tokenizer)
+            problems.Add(Problem.Error("a tokenizer setting has no meaning with --raw: nobody knows which tensors of a state dict have a row per token", tokenizer.Location));
+        if (options.Raw && recipe.ChatTemplate is { } template)
+            problems.Add(Problem.Error("'chat_template' has no meaning with --raw: a state dict has no tokenizer", template.Location));
+    }
+
+    private static void PlanTensors(MergePlan plan, MergeMethod method, Dictionary<ModelReference, LoadedModel> models, string? tokenizerFolder, List<Problem> problems)
+    {
         var recipe = plan.Recipe;
         plan.Template = models[recipe.BaseModel ?? recipe.Modules[0].Slices[0].Sources[0].Model];
         CompatibilityChecks.Check(plan, problems);
+        if (recipe.Tokenizer is { } tokenizer && !plan.Options.Raw)
+        {
+            plan.Vocabulary = new VocabularyPlanner(plan, tokenizer, tokenizerFolder, problems).Plan();
+            if (plan.Vocabulary is null)
+                return;
+        }
+
         var slices = recipe.Modules.SelectMany(module => module.Slices.Select(slice => (module, slice))).ToList();
         var jobs = new List<TensorJob>();
         var (layers, outputLayers) = (new List<(LoadedModel Model, int Layer)>(), 0);

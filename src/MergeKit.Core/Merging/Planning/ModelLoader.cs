@@ -14,7 +14,7 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
     public Dictionary<ModelReference, LoadedModel> Load(Recipe recipe)
     {
         var models = new Dictionary<ModelReference, LoadedModel>();
-        foreach (var reference in recipe.AllModels())
+        foreach (var reference in recipe.AllModels().Where(reference => !recipe.IsTokenizerOnly(reference)))
         {
             try
             {
@@ -30,6 +30,19 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
         }
 
         return models;
+    }
+
+    /// <summary>The folder of the model whose tokenizer the recipe asks for; null where it asks for none, or there is no such folder, which is then among the problems.</summary>
+    public string? TokenizerFolder(Recipe recipe, Dictionary<ModelReference, LoadedModel> models)
+    {
+        if (recipe.Tokenizer?.Model is not { } reference)
+            return null;
+        if (models.TryGetValue(reference, out var model))
+            return model.Folder;
+        var folder = Resolve(reference.Path, recipe.File);
+        if (recipe.IsTokenizerOnly(reference) && !Directory.Exists(folder))
+            problems.Add(Problem.Error(NotFound(reference.Path, folder), reference.Location));
+        return Directory.Exists(folder) ? folder : null;
     }
 
     private static string? Refused(ModelReference reference)
