@@ -22,6 +22,7 @@ public static class Application
             GenerateCommand.Create(),
             LogitsCommand.Create(),
             EvaluateCommand.Create(),
+            TransplantCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try

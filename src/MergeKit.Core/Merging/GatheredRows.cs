@@ -95,22 +95,9 @@ public sealed class GatheredRows : ITensorSource
         }
     }
 
-    /// <summary>The mean of the tokens' rows, in one pass over them.</summary>
     private float[] MeanOfRows()
     {
-        var (sum, wide, row, scratch) = (new double[_width], new double[_width], new float[_width], new byte[_width * sizeof(double)]);
-        var tokens = 0;
-        for (var index = 0; index < _table.Rows; index++)
-        {
-            if (!_table.IsToken(index))
-                continue;
-            Read((long)index * _width, row, scratch);
-            TensorPrimitives.ConvertTruncating<float, double>(row, wide);
-            TensorPrimitives.Add<double>(sum, wide, sum);
-            tokens++;
-        }
-
-        var mean = Array.ConvertAll(sum, value => (float)(value / Math.Max(1, tokens)));
+        var mean = RowMean.Of(this, _width, Enumerable.Range(0, _table.Rows).Where(_table.IsToken));
         TensorCodec.Round(Type, mean);
         return mean;
     }

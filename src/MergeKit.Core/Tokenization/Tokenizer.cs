@@ -78,6 +78,18 @@ public sealed class Tokenizer
     /// <summary>The added tokens.</summary>
     internal IReadOnlyCollection<AddedToken> AddedTokens => _pipeline.Added.Tokens;
 
+    /// <summary>The added token of this text, or null.</summary>
+    internal AddedToken? FindAdded(string token) => _pipeline.Added.Find(token);
+
+    /// <summary>The tokens of one word, spelt as in the vocabulary: nothing but the model sees it.</summary>
+    internal int[] EncodeWord(string word)
+    {
+        var output = new TokenList();
+        if (word.Length > 0)
+            _pipeline.Model.Tokenize(word, output);
+        return output.Ids.ToArray();
+    }
+
     /// <summary>The tokens of the model itself.</summary>
     internal Vocabulary ModelVocabulary => _pipeline.Model.Vocabulary;
 

@@ -68,12 +68,7 @@ public static class MergePlanner
         plan.Template = models[recipe.BaseModel ?? recipe.Modules[0].Slices[0].Sources[0].Model];
         CompatibilityChecks.Check(plan, problems);
         if (recipe.Tokenizer is { } tokenizer && !plan.Options.Raw)
-        {
             plan.Vocabulary = new VocabularyPlanner(plan, tokenizer, tokenizerFolder, problems).Plan();
-            if (plan.Vocabulary is null)
-                return;
-        }
-
         var slices = recipe.Modules.SelectMany(module => module.Slices.Select(slice => (module, slice))).ToList();
         var jobs = new List<TensorJob>();
         var (layers, outputLayers) = (new List<(LoadedModel Model, int Layer)>(), 0);

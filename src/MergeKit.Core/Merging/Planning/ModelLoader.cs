@@ -51,7 +51,7 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
             return $"model '{reference}': LoRA adapters (model+adapter) are not built yet; fold the adapter into the model first";
         if (reference.Revision is not null)
             return $"model '{reference}': revisions of hub models are not built yet; give the path of a local folder";
-        return reference.OverrideArchitecture is not null ? $"model '{reference}': override_architecture is not built yet" : null;
+        return null;
     }
 
     private LoadedModel Open(ModelReference reference, Recipe recipe)
@@ -65,12 +65,23 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
 
         if (!Directory.Exists(folder))
             throw new InputException(NotFound(reference.Path, folder));
-        var config = ModelConfig.Read(folder);
+        var config = Config(folder, reference);
         var checkpoint = Checkpoint.Open(folder);
         problems.AddRange(checkpoint.Warnings);
         CheckSize(config);
         var weights = ArchitectureCatalog.Find(config)?.Weights(config) ?? InferredLayout.Weights(checkpoint, config);
         return new LoadedModel(reference, folder, checkpoint, config, weights);
+    }
+
+    /// <summary>The configuration, under the architecture's name that the recipe gives in place of its own.</summary>
+    private static ModelConfig Config(string folder, ModelReference reference)
+    {
+        var config = ModelConfig.Read(folder);
+        if (reference.OverrideArchitecture is not { } name)
+            return config;
+        var known = ArchitectureCatalog.All.SelectMany(architecture => architecture.ClassNames).ToList();
+        return known.Contains(name, StringComparer.Ordinal) ? config.WithArchitecture(name)
+            : throw new InputException($"override_architecture '{name}' is not known.{Spelling.Hint(name, known)} Known: {string.Join(", ", known)}");
     }
 
     /// <summary>A configuration that implies more tensors than any file can hold is not believed, before they are enumerated.</summary>

@@ -17,6 +17,9 @@ internal static class OutputTokenizer
     /// <summary>Older forms of the vocabulary itself, which would contradict a changed tokenizer.json.</summary>
     private static readonly string[] OldForms = ["added_tokens.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "merges.txt", "vocab.txt"];
 
+    /// <summary>All files that make up a tokenizer and its chat template.</summary>
+    public static IEnumerable<string> Names => Files.Concat(OldForms);
+
     public static void Decide(MergePlan plan, List<Problem> problems)
     {
         var (vocabulary, copies, texts) = (plan.Vocabulary, new Dictionary<string, string>(StringComparer.Ordinal), new Dictionary<string, string>(StringComparer.Ordinal));
@@ -24,7 +27,7 @@ internal static class OutputTokenizer
         var changed = vocabulary is { Draft.IsChanged: true };
         if (plan.Options.CopyTokenizer || vocabulary is not null)
         {
-            Copy(folder, changed ? Files : [.. Files, .. OldForms], copies);
+            Copy(folder, changed ? Files : Names, copies);
             var left = changed ? OldForms.Where(name => File.Exists(Path.Combine(folder, name))).ToList() : [];
             if (left.Count > 0)
                 problems.Add(Problem.Note($"{string.Join(", ", left)} of '{folder}' are not copied: they do not know the changed vocabulary, tokenizer.json does"));

@@ -25,6 +25,8 @@ internal sealed class TensorPlanner(
     /// <param name="t">Position in the slice for gradients.</param>
     public TensorJob? Plan(WeightSpec weight, int? sliceLayer, int? outputLayer, double t)
     {
+        if (plan.Recipe.Tokenizer is not null && plan.Vocabulary is null && IsVocabulary(weight))
+            return null; // why the vocabularies cannot be brought together is said already
         var name = LoadedModel.WithLayer(weight.Name, outputLayer);
         var found = Gather(weight, sliceLayer);
         if (found.Count == 0 || (weight.Optional && found.Count < method.LeastTensors))
