@@ -10,7 +10,7 @@ namespace MergeKit.Core.Tokenization.Vocabularies;
 internal sealed record UnionMember(string Name, Tokenizer Tokenizer, int Limit);
 
 /// <summary>Unites vocabularies: the first one's tokens with their ids, then model tokens that only others have, in their order, then added tokens that
-/// are still missing. New tokens of byte-pair models bring their merges along, behind those of the first, so that text is encoded with them; mergekit makes
+/// are still missing. New tokens of byte-pair models bring their merges along (<see cref="MergeUnion"/>), so that text is encoded with them; mergekit makes
 /// them added tokens, which cut through words wherever their letters stand, or (byte-level) are never found at all.</summary>
 internal static class VocabularyUnion
 {
@@ -25,7 +25,7 @@ internal static class VocabularyUnion
         foreach (var other in others)
             AddAddedTokens(draft, other, problems);
         if (first.Tokenizer.Kind.Model == "BPE" && contributors.Count > 0)
-            AddMerges(draft, contributors);
+            AddMerges(draft, contributors, problems);
         return draft;
     }
 
@@ -71,15 +71,13 @@ internal static class VocabularyUnion
                 + $"theirs are used: {string.Join(", ", clashes.Take(5).Select(token => $"'{token}'"))}{(clashes.Count > 5 ? $" and {clashes.Count - 5} more" : "")}"));
     }
 
-    /// <summary>Merges of the others that are not known yet and whose parts and product are model tokens of the union.</summary>
-    private static void AddMerges(TokenizerDraft draft, List<UnionMember> contributors)
+    private static void AddMerges(TokenizerDraft draft, List<UnionMember> contributors, List<Problem> problems)
     {
-        var known = draft.Source.Merges().Where(pair => draft.Ids.ContainsKey(pair.Left) && draft.Ids.ContainsKey(pair.Right)).Select(pair => Key(draft, pair)).ToHashSet();
-        var prefix = draft.Source.Kind.Prefix?.Length ?? 0;
-        foreach (var other in contributors)
-            draft.AddMerges(other.Tokenizer.Merges().Where(pair => draft.Ids.ContainsKey(pair.Left) && draft.Ids.ContainsKey(pair.Right)
-                && draft.Ids.ContainsKey(pair.Left + pair.Right[prefix..]) && known.Add(Key(draft, pair))).ToList());
+        var union = new MergeUnion(draft, [.. contributors.Select(member => member.Tokenizer)]);
+        var lost = union.Complete();
+        draft.AddMerges(union.Added);
+        if (lost.Count > 0)
+            problems.Add(Problem.Note($"{lost.Count} of {draft.ModelTokens.Count} new tokens can never occur, as no merges of tokens lead to them "
+                + $"({string.Join(", ", lost.Take(4).Select(token => $"'{token}'"))}{(lost.Count > 4 ? ", ..." : "")})"));
     }
-
-    private static (int, int) Key(TokenizerDraft draft, (string Left, string Right) pair) => (draft.Ids[pair.Left], draft.Ids[pair.Right]);
 }

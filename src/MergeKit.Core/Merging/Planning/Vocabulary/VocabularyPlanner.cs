@@ -22,8 +22,8 @@ internal sealed class VocabularyPlanner(MergePlan plan, TokenizerSpec spec, stri
             return Missing(_template.Folder, tokenizers, before);
         var models = loaded.Concat(plan.Lenders).Select(model => Vocabulary(model, tokenizers)).ToList();
         var members = models.Take(loaded.Count).ToList();
-        if (sourceFolder is not null && !tokenizers.ContainsKey(sourceFolder))
-            return Missing(sourceFolder, tokenizers, before);
+        if (spec.Kind == TokenizerSourceKind.Model && (sourceFolder is null || !tokenizers.ContainsKey(sourceFolder)))
+            return sourceFolder is null ? null : Missing(sourceFolder, tokenizers, before);
         var draft = Draft(members, tokenizers);
         CheckSpelling(draft, models);
         var rules = new TokenRules(draft, models.DistinctBy(model => model.Model.Reference).ToDictionary(model => model.Model.Reference), problems);
