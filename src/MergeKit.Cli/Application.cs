@@ -23,6 +23,9 @@ public static class Application
             LogitsCommand.Create(),
             EvaluateCommand.Create(),
             TransplantCommand.Create(),
+            ExtractLoraCommand.Create(),
+            SearchCommand.Create(),
+            SuggestCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try

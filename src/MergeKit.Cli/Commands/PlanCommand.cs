@@ -1,7 +1,7 @@
 using System.CommandLine;
 using MergeKit.Cli.Display;
 using MergeKit.Core.Diagnostics;
-using MergeKit.Core.Merging.Planning;
+using MergeKit.Core.Moe;
 using MergeKit.Core.Recipes;
 
 namespace MergeKit.Cli.Commands;
@@ -27,7 +27,8 @@ internal static class PlanCommand
     private static int Execute(ParseResult parsed)
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-        var recipes = RecipeSet.BuildOrder(RecipeReader.Read(CommonOptions.Resolve(parsed, parsed.GetValue(RecipeFile)!)));
+        var documents = RecipeReader.ReadDocuments(CommonOptions.Resolve(parsed, parsed.GetValue(RecipeFile)!));
+        var recipes = RecipeSet.BuildOrder<Recipe>([.. documents.OfType<Recipe>(), .. SearchPlan.Starts(documents, error)]);
         var (executable, shortage, reports) = (true, true, new List<System.Text.Json.Nodes.JsonNode?>());
         foreach (var recipe in recipes)
         {
@@ -37,7 +38,7 @@ internal static class PlanCommand
                 continue;
             }
 
-            using var plan = MergePlanner.Plan(recipe, CommonOptions.ToPlanOptions(parsed, parsed.GetValue(Output)));
+            using var plan = RecipePlanner.Plan(recipe, CommonOptions.ToPlanOptions(parsed, parsed.GetValue(Output)));
             executable &= plan.IsExecutable;
             shortage &= plan.Problems.All(problem => problem.Severity != Severity.Error || plan.Shortages.Contains(problem));
             if (parsed.GetValue(CommonOptions.Json))

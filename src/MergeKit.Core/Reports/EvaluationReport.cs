@@ -1,5 +1,6 @@
 using MergeKit.Core.Evaluation;
 using MergeKit.Core.Merging.Planning.Vocabulary;
+using MergeKit.Core.Moe.Routers;
 
 namespace MergeKit.Core.Reports;
 
@@ -19,6 +20,9 @@ public sealed record EvaluationReport(string Title, EvaluationResult? Result, IR
 {
     /// <summary>What became of the vocabulary; null where the merge left it alone.</summary>
     public VocabularyReport? Vocabulary { get; init; }
+
+    /// <summary>What the routers of a mixture do; empty for other models.</summary>
+    public IReadOnlyList<RouterReport> Routers { get; init; } = [];
 
     /// <summary>Whether all models have equal tokenizers, so that figures per token may be compared.</summary>
     public bool OneTokenizer => Result is null || Result.Results.Select(result => result.TokenizerId).Distinct(StringComparer.Ordinal).Count() == 1;

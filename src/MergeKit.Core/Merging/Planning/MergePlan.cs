@@ -11,7 +11,9 @@ public sealed class MergePlan : IDisposable
 {
     private const int MostChunkElements = 1 << 24;
 
-    internal MergePlan(Recipe recipe, PlanOptions options) => (Recipe, Options) = (recipe, options);
+    private readonly bool _ownsModels;
+
+    internal MergePlan(Recipe recipe, PlanOptions options, bool ownsModels = true) => (Recipe, Options, _ownsModels) = (recipe, options, ownsModels);
 
     /// <summary>What the user wrote.</summary>
     public Recipe Recipe { get; }
@@ -24,6 +26,10 @@ public sealed class MergePlan : IDisposable
 
     /// <summary>Models that are not merged: rules for single tokens take rows from them.</summary>
     public IReadOnlyList<LoadedModel> Lenders { get; internal set; } = [];
+
+    /// <summary>The models by folder, each with its name: the experts of a mixture that is taken apart count as one.</summary>
+    public IReadOnlyList<(string Name, LoadedModel Model)> Inputs =>
+        [.. Models.Select(model => (Name: Recipe.Collapse is { } collapse && !model.Reference.Equals(Recipe.BaseModel) ? collapse.Mixture.ToString() : model.ToString(), model)).DistinctBy(pair => pair.Name)];
 
     /// <summary>The model whose configuration the result gets, and whose tokenizer unless the recipe says otherwise.</summary>
     public LoadedModel? Template { get; internal set; }
@@ -78,7 +84,7 @@ public sealed class MergePlan : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var model in Models.Concat(Lenders))
+        foreach (var model in Models.Concat(Lenders).Where(_ => _ownsModels))
             model.Checkpoint.Dispose();
     }
 }

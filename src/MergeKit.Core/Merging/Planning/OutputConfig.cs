@@ -9,7 +9,7 @@ namespace MergeKit.Core.Merging.Planning;
 /// <summary>Decides the result's config.json and the files that are copied beside the weights.</summary>
 internal static class OutputConfig
 {
-    internal static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Lists with one entry per layer, which follow the layers.</summary>
     private static readonly string[] PerLayerLists = ["layer_types", "no_rope_layers"];
@@ -30,9 +30,16 @@ internal static class OutputConfig
         SetVocabulary(config, plan, template);
         if (plan.Vocabulary is { } vocabulary)
             SpecialTokenIds.Renumber(config, plan.Template!, vocabulary, "config.json", problems);
-        plan.ConfigJson = config.ToJsonString(Indented);
+        plan.ConfigJson = Text(config);
         OutputTokenizer.Decide(plan, problems);
     }
+
+    /// <summary>A configuration as it is written.</summary>
+    public static string Text(JsonObject config) => config.ToJsonString(Indented);
+
+    /// <summary>The tokenizer and generation files of a model folder: name to path.</summary>
+    public static IReadOnlyDictionary<string, string> TokenizerCopies(string folder) =>
+        OutputTokenizer.Names.Append("generation_config.json").Select(name => (name, path: Path.Combine(folder, name))).Where(file => File.Exists(file.path)).ToDictionary(file => file.name, file => file.path);
 
     private static void MoveLayers(JsonObject config, LoadedModel template, List<(LoadedModel Model, int Layer)> layers, List<Problem> problems)
     {

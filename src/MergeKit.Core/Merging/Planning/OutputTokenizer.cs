@@ -63,7 +63,7 @@ internal static class OutputTokenizer
         if (!SpecialTokenIds.Renumber(settings, plan.Template, vocabulary, Generation, problems))
             return;
         copies.Remove(Generation);
-        texts[Generation] = settings.ToJsonString(OutputConfig.Indented);
+        texts[Generation] = OutputConfig.Text(settings);
     }
 
     private static void Copy(string folder, IEnumerable<string> names, Dictionary<string, string> copies)

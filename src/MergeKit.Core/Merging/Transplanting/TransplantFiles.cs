@@ -19,7 +19,7 @@ internal static class TransplantFiles
         if (config["text_config"] is JsonObject text && text.ContainsKey("vocab_size"))
             text["vocab_size"] = rows;
         TakeIds(config, donor.Config!.Json);
-        plan.ConfigJson = config.ToJsonString(OutputConfig.Indented);
+        plan.ConfigJson = OutputConfig.Text(config);
         var copies = OutputTokenizer.Names.Select(name => (name, path: Path.Combine(donor.Folder, name))).Where(file => File.Exists(file.path))
             .ToDictionary(file => file.name, file => file.path, StringComparer.Ordinal);
         var texts = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -28,7 +28,7 @@ internal static class TransplantFiles
             var generation = ModelConfig.Parse(path, File.ReadAllText(path)).Json;
             var other = Path.Combine(donor.Folder, Generation);
             TakeIds(generation, File.Exists(other) ? ModelConfig.Parse(other, File.ReadAllText(other)).Json : donor.Config.Json);
-            texts[Generation] = generation.ToJsonString(OutputConfig.Indented);
+            texts[Generation] = OutputConfig.Text(generation);
         }
 
         (plan.Copies, plan.Texts) = (copies, texts);
