@@ -22,6 +22,7 @@ public static class Application
             GenerateCommand.Create(),
             LogitsCommand.Create(),
             EvaluateCommand.Create(),
+            TransplantCommand.Create(),
             ExtractLoraCommand.Create(),
             SearchCommand.Create(),
             SuggestCommand.Create(),

@@ -70,9 +70,10 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, R
             return;
         var layers = Results.Count > 0 ? ChangeMap.Of(folder, plan, cancellation) : [];
         var notes = Checked?.Problems.Select(problem => problem.ToString()).ToList() ?? [];
+        notes.AddRange(plan.Vocabulary?.Report.Sentences() ?? []);
         for (var i = 0; i < Math.Max(1, Results.Count); i++)
         {
-            var report = new EvaluationReport(name, Results.ElementAtOrDefault(i), layers, notes) { Routers = i == 0 ? Routers : [] };
+            var report = new EvaluationReport(name, Results.ElementAtOrDefault(i), layers, notes) { Routers = i == 0 ? Routers : [], Vocabulary = plan.Vocabulary?.Report };
             var suffix = i == 0 ? "" : $"-{i + 1}";
             files[$"report{suffix}.json"] = JsonReport.Write(report);
             files[$"report{suffix}.html"] = HtmlReport.Write(report);
