@@ -23,6 +23,7 @@ public static class Application
             LogitsCommand.Create(),
             EvaluateCommand.Create(),
             ExtractLoraCommand.Create(),
+            ConvertCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try
