@@ -47,7 +47,7 @@ public sealed class ModelConfig
     }
 
     /// <summary>A configuration that is in memory already; <paramref name="file"/> is named in messages.</summary>
-    public static ModelConfig Of(string file, JsonObject json) => new(file, json);
+    public static ModelConfig Of(string file, JsonObject json) => Parse(file, json.ToJsonString());
 
     /// <summary>Parses a configuration; <paramref name="file"/> is named in messages.</summary>
     public static ModelConfig Parse(string file, string json)

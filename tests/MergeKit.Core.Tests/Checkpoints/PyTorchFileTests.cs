@@ -66,7 +66,7 @@ public sealed class PyTorchFileTests : IDisposable
         Assert.Contains(seen, Assert.Throws<InputException>(() => Checkpoint.Open(Write(new PickleText().Protocol().Raw(code)))).Message, StringComparison.Ordinal);
 
     [Theory]
-    [InlineData(4, 0, 3L, 1L, "reaches to element")]
+    [InlineData(4, 0, 4L, 1L, "reaches to element")]
     [InlineData(4, 2, 3L, 1L, "reaches to element")]
     [InlineData(4, 0, 2305843009213693952L, 1L, "reaches to element")]
     [InlineData(4, 0, 1000000L, 0L, "over and over")]
