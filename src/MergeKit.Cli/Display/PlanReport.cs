@@ -15,7 +15,7 @@ internal static class PlanReport
         if (withTensors)
             foreach (var job in plan.Jobs)
                 writer.WriteLine($"{job.Name} {job.OutputType.SafetensorsName()} {job.ShapeText} = {job.Method.Description.Name}({Arguments(job)})");
-        writer.WriteLine($"{plan.Recipe.Name ?? "result"}: {plan.Recipe.MergeMethod} of {string.Join(", ", plan.Models.Select(model => model.ToString()))}");
+        writer.WriteLine($"{plan.Recipe.Name ?? "result"}: {plan.Recipe.Kind} of {string.Join(", ", plan.Inputs.Select(input => input.Name))}");
         writer.WriteLine($"{plan.Jobs.Count} tensors, {plan.Parameters:N0} parameters, {plan.OutputBytes:N0} bytes in {Files(plan.Layout?.Shards.Count ?? 0)}; "
             + $"reads {plan.InputBytes:N0} bytes; {plan.WorkingBytes:N0} bytes of buffers on {plan.Options.Threads} threads");
     }
@@ -23,7 +23,7 @@ internal static class PlanReport
     public static JsonObject Json(MergePlan plan) => new()
     {
         ["name"] = plan.Recipe.Name,
-        ["merge_method"] = plan.Recipe.MergeMethod,
+        ["merge_method"] = plan.Recipe.Kind,
         ["executable"] = plan.IsExecutable,
         ["parameters"] = plan.Parameters,
         ["output_bytes"] = plan.OutputBytes,

@@ -49,6 +49,9 @@ public sealed class Architecture
         return network;
     }
 
+    /// <summary>The network that a configuration describes, without judging keys that are not understood.</summary>
+    internal NetworkSpec Declare(ModelConfig config) => _describe(new ConfigReader(config));
+
     /// <summary>The tensors a configuration implies: embeddings, then layer by layer, final norm, head.</summary>
     /// <param name="config">The configuration; keys that only the forward pass needs are not judged.</param>
     /// <param name="layers">A number of layers in place of the configured one.</param>

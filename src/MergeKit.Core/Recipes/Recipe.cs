@@ -48,6 +48,15 @@ public sealed record Recipe(
     /// <inheritdoc/>
     public SourceLocation Location { get; init; } = new(File, 1, 1);
 
+    /// <summary>What makes the result a mixture of experts; null for an ordinary merge.</summary>
+    public MoeSettings? Moe { get; init; }
+
+    /// <summary>The mixture whose experts are merged into a dense model; null for an ordinary merge.</summary>
+    public CollapseSettings? Collapse { get; init; }
+
+    /// <summary>What the result is, in a word or two: the merge method, or a mixture.</summary>
+    public string Kind => Moe is { } moe ? $"mixture of {moe.Expanded.Count} experts" : Collapse is null ? MergeMethod : $"collapse by {MergeMethod}";
+
     /// <summary>What the reader noticed that does not stop the merge.</summary>
     public IReadOnlyList<Problem> Warnings { get; init; } = [];
 
@@ -61,6 +70,8 @@ public sealed record Recipe(
             BaseModel,
             .. slices.Select(slice => slice.BaseModel),
             .. Tokenizer?.Models() ?? [],
+            .. Moe?.Models() ?? [],
+            Collapse?.Mixture,
         ];
         return [.. mentioned.OfType<ModelReference>().Distinct()];
     }

@@ -18,7 +18,7 @@ public static class RecipeSchema
     {
         var ordered = methods.OrderBy(method => method.Name, StringComparer.Ordinal).ToList();
         var definitions = new JsonObject();
-        foreach (var table in RecipeKeys.All.Concat(EvaluateDocument.Tables))
+        foreach (var table in RecipeKeys.All.Concat(EvaluateDocument.Tables).Concat(MoeDocument.Tables).Concat(CollapseDocument.Tables))
             definitions[table.Id] = TableSchema(table, ordered);
         definitions["parameters"] = Parse("""{"type":["object","null"],"additionalProperties":{"$ref":"#/$defs/parameterValue"}}""");
         definitions["parameterValue"] = MethodSchema.AnyValue();
@@ -40,7 +40,7 @@ public static class RecipeSchema
             ["description"] = "How models are merged into one, or what the result is measured on.",
             ["if"] = Parse("""{"required":["evaluate"]}"""),
             ["then"] = Reference(EvaluateDocument.Table.Id),
-            ["else"] = Reference(RecipeKeys.Recipe.Id),
+            ["else"] = Otherwise("collapse", CollapseDocument.Table, Otherwise("experts", MoeDocument.Table, Reference(RecipeKeys.Recipe.Id))),
             ["$defs"] = definitions,
         };
         return schema.ToJsonString(Indented) + "\n";
@@ -49,6 +49,9 @@ public static class RecipeSchema
     internal static JsonObject Parse(string json) => JsonNode.Parse(json)!.AsObject();
 
     internal static JsonObject Reference(string id) => new() { ["$ref"] = $"#/$defs/{id}" };
+
+    private static JsonObject Otherwise(string key, KeyTable table, JsonObject other) =>
+        new() { ["if"] = new JsonObject { ["required"] = new JsonArray(key) }, ["then"] = Reference(table.Id), ["else"] = other };
 
     private static JsonArray OneOf(params string[] keys) =>
         new([.. keys.Select(key => new JsonObject { ["required"] = new JsonArray(key) })]);
@@ -73,6 +76,7 @@ public static class RecipeSchema
     private static JsonObject KeySchema(RecipeKey key, IReadOnlyList<MethodDescription> methods) => key.Type switch
     {
         KeyType.Text => Parse("""{"type":"string","minLength":1}"""),
+        KeyType.Texts => Parse("""{"type":"array","items":{"type":"string"}}"""),
         KeyType.Method => methods.Count == 0
             ? Parse("""{"type":"string"}""")
             : new() { ["oneOf"] = new JsonArray([.. methods.Select(method => new JsonObject { ["const"] = method.Name, ["description"] = method.Summary })]) },

@@ -1,4 +1,5 @@
 using MergeKit.Core.Evaluation;
+using MergeKit.Core.Moe.Routers;
 
 namespace MergeKit.Core.Reports;
 
@@ -16,6 +17,9 @@ public sealed record LayerDelta(string Layer, string Component, double RelativeN
 /// <param name="Notes">Remarks and warnings, one paragraph each.</param>
 public sealed record EvaluationReport(string Title, EvaluationResult? Result, IReadOnlyList<LayerDelta> Layers, IReadOnlyList<string> Notes)
 {
+    /// <summary>What the routers of a mixture do; empty for other models.</summary>
+    public IReadOnlyList<RouterReport> Routers { get; init; } = [];
+
     /// <summary>Whether all models have equal tokenizers, so that figures per token may be compared.</summary>
     public bool OneTokenizer => Result is null || Result.Results.Select(result => result.TokenizerId).Distinct(StringComparer.Ordinal).Count() == 1;
 }

@@ -21,6 +21,10 @@ public sealed class MergePlan : IDisposable
     /// <summary>The models that could be opened.</summary>
     public IReadOnlyList<LoadedModel> Models { get; internal set; } = [];
 
+    /// <summary>The models by folder, each with its name: the experts of a mixture that is taken apart count as one.</summary>
+    public IReadOnlyList<(string Name, LoadedModel Model)> Inputs =>
+        [.. Models.Select(model => (Name: Recipe.Collapse is { } collapse && !model.Reference.Equals(Recipe.BaseModel) ? collapse.Mixture.ToString() : model.ToString(), model)).DistinctBy(pair => pair.Name)];
+
     /// <summary>The model whose configuration and tokenizer the result gets.</summary>
     public LoadedModel? Template { get; internal set; }
 

@@ -8,13 +8,17 @@ namespace MergeKit.Core.Merging.Planning;
 public static class MergePlanner
 {
     /// <summary>Decides every output tensor.</summary>
-    public static MergePlan Plan(Recipe recipe, PlanOptions options)
+    public static MergePlan Plan(Recipe recipe, PlanOptions options) =>
+        Plan(recipe, options, problems => new ModelLoader(options, problems).Load(recipe));
+
+    /// <summary>The same for models that <paramref name="load"/> gives; what it could not open it notes.</summary>
+    internal static MergePlan Plan(Recipe recipe, PlanOptions options, Func<List<Problem>, Dictionary<ModelReference, LoadedModel>> load)
     {
         var problems = new List<Problem>(recipe.Warnings);
         var plan = new MergePlan(recipe, options);
         var method = FindMethod(recipe, problems);
         RefuseUnbuilt(recipe, problems);
-        var models = new ModelLoader(options, problems).Load(recipe);
+        var models = load(problems);
         plan.Models = [.. models.Values];
         if (method is not null && models.Count == recipe.AllModels().Count)
             PlanTensors(plan, method, models, problems);

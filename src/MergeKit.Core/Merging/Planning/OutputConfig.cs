@@ -34,11 +34,17 @@ internal static class OutputConfig
             MoveLayers(config, template, layers, problems);
         SetType(config, plan.Jobs);
         SetVocabulary(config, plan, template);
-        plan.ConfigJson = config.ToJsonString(Indented);
+        plan.ConfigJson = Text(config);
         if (plan.Options.CopyTokenizer)
-            plan.Copies = TokenizerFiles.Select(name => (name, path: Path.Combine(template.Folder, name))).Where(file => File.Exists(file.path))
-                .ToDictionary(file => file.name, file => file.path);
+            plan.Copies = TokenizerCopies(template.Folder);
     }
+
+    /// <summary>A configuration as it is written.</summary>
+    public static string Text(JsonObject config) => config.ToJsonString(Indented);
+
+    /// <summary>The tokenizer and generation files of a model folder: name to path.</summary>
+    public static IReadOnlyDictionary<string, string> TokenizerCopies(string folder) =>
+        TokenizerFiles.Select(name => (name, path: Path.Combine(folder, name))).Where(file => File.Exists(file.path)).ToDictionary(file => file.name, file => file.path);
 
     private static void MoveLayers(JsonObject config, LoadedModel template, List<(LoadedModel Model, int Layer)> layers, List<Problem> problems)
     {
