@@ -7,6 +7,7 @@ return args.FirstOrDefault() switch
     "engine" => EngineBenchmark.Run(args[1..]),
     "tokenizer" => TokenizerBenchmark.Run(args[1..]),
     "gpu" => GpuKernelBenchmark.Run(args[1..]),
+    "search" => SearchBenchmark.Run(args[1..]),
     _ => Usage(),
 };
 
@@ -18,6 +19,7 @@ static int Usage()
           kernels [pool] [gemm] [decode] [attention] [model] [threads=N]       the CPU engine's kernels against OpenBLAS and a plain read
           engine [threads=N] [repeat=N]                                        a whole model: prompt scoring and decoding
           tokenizer [OPTIONS]                                                  encoding of English prose with 128k tokens
+          search MODELS TEXTS [candidates=N]                                   candidate merges a minute; greedy soup of eight
           gpu                                                                  CUDA kernels against a copy and cuBLASLt
         """);
     return 2;
