@@ -9,6 +9,7 @@ return args.FirstOrDefault() switch
     "moe" => MoeBenchmark.Run(args[1..]),
     "tokenizer" => TokenizerBenchmark.Run(args[1..]),
     "gpu" => GpuKernelBenchmark.Run(args[1..]),
+    "search" => SearchBenchmark.Run(args[1..]),
     _ => Usage(),
 };
 
@@ -22,6 +23,7 @@ static int Usage()
           engine [threads=N] [repeat=N]                                        a whole model: prompt scoring and decoding
           moe [build] [gates] [score] [folder=DIR] [program=FILE]              mixtures of experts: building, fitting routers, scoring
           tokenizer [OPTIONS]                                                  encoding of English prose with 128k tokens
+          search MODELS TEXTS [candidates=N]                                   candidate merges a minute; greedy soup of eight
           gpu                                                                  CUDA kernels against a copy and cuBLASLt
         """);
     return 2;

@@ -85,6 +85,7 @@ public class RecipeErrorTests
         { "evaluate:\n- file: a.txt", 2, 3, ["unknown key 'file'", "entry of 'evaluate'"] },
         { "evaluate:\n- data: a.txt\n  limit: 0", 3, 10, ["limit", "0"] },
         { "search: {}", 1, 1, ["'tune' is missing"] },
+        { "search: {}", 1, 9, ["'search' is an empty mapping"] },
         { "- a", 1, 1, ["a recipe must be a mapping", "a list of 1 item"] },
         { "just words", 1, 1, ["a recipe must be a mapping", "the text 'just words'"] },
         { "", 1, 1, ["empty"] },
