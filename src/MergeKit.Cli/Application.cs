@@ -22,6 +22,7 @@ public static class Application
             GenerateCommand.Create(),
             LogitsCommand.Create(),
             EvaluateCommand.Create(),
+            SearchCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try

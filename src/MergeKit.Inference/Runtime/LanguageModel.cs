@@ -74,6 +74,9 @@ public sealed class LanguageModel : ILanguageModel
     public IReadOnlyList<ForwardTrace> Trace(IReadOnlyList<ReadOnlyMemory<int>> sequences, TraceOptions options) =>
         Tracer.Run(Name, _engine, sequences, options);
 
+    /// <summary>Lets the source's memory be written between two passes, and binds the tensors anew.</summary>
+    internal void Rebind(Action write) => _engine.Rebind(write);
+
     /// <inheritdoc/>
     public void Dispose() => _engine.Dispose();
 }
