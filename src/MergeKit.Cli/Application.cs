@@ -23,6 +23,7 @@ public static class Application
             LogitsCommand.Create(),
             EvaluateCommand.Create(),
             SearchCommand.Create(),
+            ExtractLoraCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try
