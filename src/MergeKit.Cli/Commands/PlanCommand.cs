@@ -27,7 +27,8 @@ internal static class PlanCommand
     private static int Execute(ParseResult parsed)
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-        var recipes = RecipeSet.BuildOrder(RecipeReader.Read(CommonOptions.Resolve(parsed, parsed.GetValue(RecipeFile)!)));
+        var documents = RecipeReader.ReadDocuments(CommonOptions.Resolve(parsed, parsed.GetValue(RecipeFile)!));
+        var recipes = RecipeSet.BuildOrder<Recipe>([.. documents.OfType<Recipe>(), .. SearchPlan.Starts(documents, error)]);
         var (executable, shortage, reports) = (true, true, new List<System.Text.Json.Nodes.JsonNode?>());
         foreach (var recipe in recipes)
         {

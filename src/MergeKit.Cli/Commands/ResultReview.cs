@@ -44,7 +44,7 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, R
             throw new InputException([Problem.Error($"the result cannot be evaluated: {why}", recipe.Location)]);
         display.Say("evaluating");
         var data = recipe.Data.Select(one => (one, set: DataSetReader.Read(InputPath.Resolve(one.Path, recipe.File, plan.Options), one.Name))).ToList();
-        var others = recipe.Models.Count == 0 ? Parents() : [.. recipe.Models.Select(model => (Unique(model.Path), InputPath.Resolve(model.Path, recipe.File, plan.Options)))];
+        var others = recipe.Models.Count == 0 ? Parents() : [.. recipe.Models.Select(model => (Unique(model.ToString()), InputPath.ResolveModel(model, recipe.File, plan.Options)))];
         var opened = new List<ModelFolder>();
         try
         {
@@ -70,9 +70,10 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, R
             return;
         var layers = Results.Count > 0 ? ChangeMap.Of(folder, plan, cancellation) : [];
         var notes = Checked?.Problems.Select(problem => problem.ToString()).ToList() ?? [];
+        notes.AddRange(plan.Vocabulary?.Report.Sentences() ?? []);
         for (var i = 0; i < Math.Max(1, Results.Count); i++)
         {
-            var report = new EvaluationReport(name, Results.ElementAtOrDefault(i), layers, notes) { Routers = i == 0 ? Routers : [] };
+            var report = new EvaluationReport(name, Results.ElementAtOrDefault(i), layers, notes) { Routers = i == 0 ? Routers : [], Vocabulary = plan.Vocabulary?.Report };
             var suffix = i == 0 ? "" : $"-{i + 1}";
             files[$"report{suffix}.json"] = JsonReport.Write(report);
             files[$"report{suffix}.html"] = HtmlReport.Write(report);
@@ -93,7 +94,7 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, R
             ? $"'{model.Config?.Architecture}' cannot be run here"
             : File.Exists(Path.Combine(folder, "tokenizer.json")) ? null : "the result has no tokenizer.json, so it cannot be run on text";
 
-    private IReadOnlyList<(string Name, string Folder)> Parents() => [.. plan.Inputs.Select(input => (Unique(input.Name), input.Model.Folder))];
+    private IReadOnlyList<(string Name, string Folder)> Parents() => [.. plan.Inputs.Select(input => (Unique(input.Name), input.Model.Source))];
 
     /// <summary>A model's name in tables: the last part of its path if no other model shares it, else the path.</summary>
     private string Unique(string model)

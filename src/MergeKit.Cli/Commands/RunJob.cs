@@ -42,13 +42,14 @@ internal sealed class RunJob
     public IReadOnlyList<MergeResult> Run(RunDisplay display)
     {
         var documents = RecipeReader.ReadDocuments(RecipePath);
+        OutputFolder.RequireFree(OutputPath);
+        _evaluations = [.. documents.OfType<EvaluationRecipe>()];
+        RequireData();
+        documents = new SearchRun(Options with { OutputFolder = null }, Resume, display, Cancellation).Resolve(documents, OutputPath);
         var recipes = documents.OfType<Recipe>().ToList();
         if (recipes.Count == 0)
             throw new InputException($"{RecipePath}: no document with 'merge_method', 'experts' or 'collapse': there is nothing to make");
-        _evaluations = [.. documents.OfType<EvaluationRecipe>()];
         var order = RecipeSet.BuildOrder(recipes);
-        OutputFolder.RequireFree(OutputPath);
-        RequireData();
         if (order.Count > 1)
             CheckAll(order);
         var stages = Stages.Open(OutputPath, IntermediatePath, order.Count > 1 ? RecipeSet.Result(recipes) : null, Resume);

@@ -1,3 +1,4 @@
+using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Recipes.Yaml;
 
 namespace MergeKit.Core.Recipes;
@@ -21,8 +22,8 @@ internal static class DocumentKinds
         .. MoeDocument.Kinds,
         new("ensemble", "an ensemble document"),
         EvaluateDocument.Kind,
-        new("search", "a search document"),
-        new("genome", "a search document"),
+        SearchDocument.Kind,
+        GenomeDocument.Kind,
     ];
 
     /// <summary>Reads a document by its kind. One without any known mark is taken for a merge, whose reader then says what is missing.</summary>

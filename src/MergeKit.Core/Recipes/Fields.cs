@@ -100,6 +100,9 @@ internal sealed class Fields
         return [.. sequence.Items.Select(item => item is YamlScalar { Kind: ScalarKind.Text, Text: "" } ? "" : Values.Text(item, $"an entry of '{key}'", Problems, allowBlank: true)).OfType<string>()];
     }
 
+    /// <summary>Whether mappings of this kind have the key at all.</summary>
+    public bool Declares(string key) => _table.Find(key) is not null;
+
     /// <summary>An element type, by its torch name.</summary>
     public DType? ElementType(string key)
     {
