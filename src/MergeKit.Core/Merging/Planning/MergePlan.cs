@@ -16,7 +16,7 @@ public sealed class MergePlan : IDisposable
     internal MergePlan(Recipe recipe, PlanOptions options, bool ownsModels = true) => (Recipe, Options, _ownsModels) = (recipe, options, ownsModels);
 
     /// <summary>What the user wrote.</summary>
-    public Recipe Recipe { get; }
+    public Recipe Recipe { get; internal set; }
 
     /// <summary>What the command line added.</summary>
     public PlanOptions Options { get; }

@@ -1,5 +1,5 @@
 using System.Numerics.Tensors;
-using MergeKit.Core.Architectures;
+using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Merging;
 using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
@@ -16,6 +16,11 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
 {
     private const double BalanceStep = 1e-3;
     private const int BalanceSteps = 500;
+
+    private readonly List<Problem> _problems = [];
+
+    /// <summary>What was noticed while the gates were worked out.</summary>
+    public IReadOnlyList<Problem> Problems => _problems;
 
     private MoeSettings Settings => mixture.Settings;
 
@@ -140,7 +145,7 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
     private void Calibrate(CancellationToken cancellation)
     {
         var rows = StateRows(Settings.Input, cancellation);
-        var states = new StateCollection(mixture, options, probes).Collect(cancellation);
+        var states = Collect(cancellation);
         Parallel.ForEach(mixture.Layers, layer => rows[layer] = [.. states[layer].Calibrate(rows[layer][..mixture.Routing.Experts], Scale), .. rows[layer][mixture.Routing.Experts..]]);
         FillRows(rows);
         Balance(states);
@@ -149,7 +154,7 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
     /// <summary>Rows fitted to the states of held-out texts.</summary>
     private void Fit(CancellationToken cancellation)
     {
-        var states = new StateCollection(mixture, options, probes).Collect(cancellation);
+        var states = Collect(cancellation);
         var rows = new Dictionary<int, double[][]>();
         foreach (var layer in mixture.Layers)
         {
@@ -164,6 +169,14 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
 
     private double Scale(IReadOnlyList<double[]> logits, IReadOnlyList<int> labels) => Settings.Calibration.TargetEntropy is { } target
         ? GateCalibration.ScaleForEntropy(logits, target) : GateCalibration.ScaleForLabels(logits, labels);
+
+    private Dictionary<int, LabelledStates> Collect(CancellationToken cancellation)
+    {
+        var collection = new StateCollection(mixture, options, probes);
+        var states = collection.Collect(cancellation);
+        _problems.AddRange(collection.Problems);
+        return states;
+    }
 
     /// <summary>Moves the balancing bias, where the format has one, until the held-out load is even.</summary>
     private void Balance(Dictionary<int, LabelledStates> states)
