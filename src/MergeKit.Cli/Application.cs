@@ -22,8 +22,11 @@ public static class Application
             GenerateCommand.Create(),
             LogitsCommand.Create(),
             EvaluateCommand.Create(),
+            TransplantCommand.Create(),
+            ExtractLoraCommand.Create(),
             SearchCommand.Create(),
             SuggestCommand.Create(),
+            ConvertCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try

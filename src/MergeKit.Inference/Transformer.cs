@@ -5,6 +5,16 @@ namespace MergeKit.Inference;
 /// <summary>What a caller may look at during a pass.</summary>
 public interface IForwardObserver
 {
+    /// <summary>The residual stream that enters a layer.</summary>
+    void BeforeLayer(int layer, IBuffer hidden)
+    {
+    }
+
+    /// <summary>What a layer's feed-forward block (or router) reads.</summary>
+    void BeforeFeedForward(int layer, IBuffer input)
+    {
+    }
+
     /// <summary>The residual stream after a layer.</summary>
     void AfterLayer(int layer, IBuffer hidden);
 
@@ -37,6 +47,7 @@ public sealed class Transformer : IDisposable
         _backend.Embed(_weights.Embedding, batch, _hidden);
         for (var layer = 0; layer < _weights.Layers.Count; layer++)
         {
+            observer?.BeforeLayer(layer, _hidden);
             Layer(_weights.Layers[layer], layer, batch, observer);
             observer?.AfterLayer(layer, _hidden);
         }
@@ -61,6 +72,7 @@ public sealed class Transformer : IDisposable
         Sublayer(layer.AttentionPostNorm, layer.AttentionResidualNorm, (output, accumulate) =>
             _backend.Project(layer.Attention.Output, _attended, output, accumulate));
         mlpInput ??= Normed(layer.MlpNorm, _mlpNormed);
+        observer?.BeforeFeedForward(index, mlpInput);
         Sublayer(layer.MlpPostNorm, layer.MlpResidualNorm, (output, accumulate) =>
         {
             if (layer.Moe is { } moe)

@@ -68,7 +68,7 @@ internal static class MergeBenchmark
         return elapsed;
     }
 
-    private static (double Seconds, double Megabytes) Merge(string program, string recipe, string output)
+    internal static (double Seconds, double Megabytes) Merge(string program, string recipe, string output)
     {
         var watch = Stopwatch.StartNew();
         using var process = Process.Start(new ProcessStartInfo(program, ["run", recipe, output, "--quiet"]) { RedirectStandardError = true })!;

@@ -1,7 +1,7 @@
 using System.CommandLine;
 using MergeKit.Cli.Display;
 using MergeKit.Core.Diagnostics;
-using MergeKit.Core.Merging.Planning;
+using MergeKit.Core.Moe;
 using MergeKit.Core.Recipes;
 
 namespace MergeKit.Cli.Commands;
@@ -38,7 +38,7 @@ internal static class PlanCommand
                 continue;
             }
 
-            using var plan = MergePlanner.Plan(recipe, CommonOptions.ToPlanOptions(parsed, parsed.GetValue(Output)));
+            using var plan = RecipePlanner.Plan(recipe, CommonOptions.ToPlanOptions(parsed, parsed.GetValue(Output)));
             executable &= plan.IsExecutable;
             shortage &= plan.Problems.All(problem => problem.Severity != Severity.Error || plan.Shortages.Contains(problem));
             if (parsed.GetValue(CommonOptions.Json))

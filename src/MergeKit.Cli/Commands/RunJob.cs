@@ -4,6 +4,7 @@ using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Evaluation.Data;
 using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
+using MergeKit.Core.Moe;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Reports;
 using MergeKit.Inference.Checking;
@@ -47,7 +48,7 @@ internal sealed class RunJob
         documents = new SearchRun(Options with { OutputFolder = null }, Resume, display, Cancellation).Resolve(documents, OutputPath);
         var recipes = documents.OfType<Recipe>().ToList();
         if (recipes.Count == 0)
-            throw new InputException($"{RecipePath}: no document with 'merge_method': there is nothing to merge");
+            throw new InputException($"{RecipePath}: no document with 'merge_method', 'experts' or 'collapse': there is nothing to make");
         var order = RecipeSet.BuildOrder(recipes);
         if (order.Count > 1)
             CheckAll(order);
@@ -96,7 +97,7 @@ internal sealed class RunJob
         var errors = new List<Problem>();
         foreach (var recipe in recipes.Where(recipe => RecipeSet.UsedBy(recipe, recipes).Count == 0))
         {
-            using var plan = MergePlanner.Plan(recipe, Options);
+            using var plan = RecipePlanner.Plan(recipe, Options);
             errors.AddRange(plan.Problems.Where(problem => problem.Severity == Severity.Error && !plan.Shortages.Contains(problem)));
         }
 
@@ -107,16 +108,17 @@ internal sealed class RunJob
     private MergeResult? RunOne(Recipe recipe, Stages? stages, bool isFinal, RunDisplay display)
     {
         var target = isFinal ? OutputPath : stages!.FolderOf(recipe);
-        using var plan = MergePlanner.Plan(recipe, Options with { NamedResults = stages?.Made ?? Options.NamedResults, OutputFolder = target });
+        using var plan = RecipePlanner.Plan(recipe, Options with { NamedResults = stages?.Made ?? Options.NamedResults, OutputFolder = target });
         if (!isFinal && stages!.IsMade(recipe, plan))
             return null;
         display.ShowProblems(plan.Problems);
         RequireExecutable(plan);
+        var routers = RouterStage.Fill(plan, display, Cancellation);
         var progress = new MergeProgress();
         var runner = new MergeRunner(plan, progress);
         using (display.Follow(recipe.Name ?? Path.GetFileName(target), progress))
         {
-            var result = runner.Run(target, Resume, partial => Companions(plan, partial, isFinal, display), Cancellation);
+            var result = runner.Run(target, Resume, partial => Companions(plan, routers, partial, isFinal, display), Cancellation);
             display.ShowProblems(result.Problems);
             if (!isFinal)
                 stages!.Note(recipe, plan);
@@ -133,14 +135,19 @@ internal sealed class RunJob
             throw new InputException(errors);
     }
 
-    private Dictionary<string, string> Companions(MergePlan plan, string folder, bool isFinal, RunDisplay display)
+    private Dictionary<string, string> Companions(MergePlan plan, RouterStage? routers, string folder, bool isFinal, RunDisplay display)
     {
         var files = new Dictionary<string, string> { ["mergekit_config.yml"] = plan.Recipe.Yaml };
         if (isFinal && !Options.Raw)
         {
             Review = new ResultReview(plan, folder, Path.GetFileName(OutputPath), display, Cancellation);
             if (Check is not null)
+            {
                 Review.Check(Check);
+                routers?.Survey(folder);
+                Review.Routers = routers?.Reports ?? [];
+            }
+
             foreach (var evaluation in _evaluations)
                 Review.Evaluate(evaluation);
             Review.AddFiles(files);

@@ -41,10 +41,7 @@ public sealed record CheckpointSource(Checkpoint Checkpoint, TensorInfo Tensor, 
     /// <inheritdoc/>
     public void Read(long start, Span<float> destination, Span<byte> scratch)
     {
-        var size = Tensor.DType.Size();
-        var bytes = scratch[..(destination.Length * size)];
-        Checkpoint.Read(Tensor, start * size, bytes);
-        TensorCodec.Decode(Tensor.DType, bytes, destination);
+        Checkpoint.Read(Tensor, start, destination, scratch);
         if (!TensorCodec.IsExact(Tensor.DType, Type))
             TensorCodec.Round(Type, destination);
     }

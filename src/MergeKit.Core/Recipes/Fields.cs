@@ -82,8 +82,22 @@ internal sealed class Fields
             return null;
         if (Values.Number(node) is { } number && double.IsFinite(number))
             return number;
-        Problems.Error($"'{key}' is {node.Describe()}; wanted a number", node.Location);
+        Problems.Error($"'{key}' is {node.Describe()}; wanted a finite number", node.Location);
         return null;
+    }
+
+    /// <summary>A list of texts, which may be empty; none when it is wrong or absent.</summary>
+    public IReadOnlyList<string> Texts(string key)
+    {
+        if (this[key] is not { } node)
+            return [];
+        if (node is not YamlSequence sequence)
+        {
+            Problems.Error($"'{key}' is {node.Describe()}; wanted a list of texts, each after a dash", node.Location);
+            return [];
+        }
+
+        return [.. sequence.Items.Select(item => item is YamlScalar { Kind: ScalarKind.Text, Text: "" } ? "" : Values.Text(item, $"an entry of '{key}'", Problems, allowBlank: true)).OfType<string>()];
     }
 
     /// <summary>Whether mappings of this kind have the key at all.</summary>

@@ -19,7 +19,7 @@ public static class RecipeSchema
     {
         var ordered = methods.OrderBy(method => method.Name, StringComparer.Ordinal).ToList();
         var definitions = new JsonObject();
-        foreach (var table in RecipeKeys.All.Concat(EvaluateDocument.Tables).Concat(SearchKeys.Tables))
+        foreach (var table in RecipeKeys.All.Concat(EvaluateDocument.Tables).Concat(MoeDocument.Tables).Concat(CollapseDocument.Tables).Concat(SearchKeys.Tables))
             definitions[table.Id] = TableSchema(table, ordered);
         definitions["parameters"] = Parse("""{"type":["object","null"],"additionalProperties":{"$ref":"#/$defs/parameterValue"}}""");
         definitions["parameterValue"] = MethodSchema.AnyValue();
@@ -41,7 +41,8 @@ public static class RecipeSchema
             ["description"] = "How models are merged into one, or what the result is measured on.",
             ["if"] = Parse("""{"required":["evaluate"]}"""),
             ["then"] = Reference(EvaluateDocument.Table.Id),
-            ["else"] = Otherwise("search", SearchKeys.Search, Otherwise("genome", SearchKeys.Evolution, Reference(RecipeKeys.Recipe.Id))),
+            ["else"] = Otherwise("collapse", CollapseDocument.Table, Otherwise("experts", MoeDocument.Table,
+                Otherwise("search", SearchKeys.Search, Otherwise("genome", SearchKeys.Evolution, Reference(RecipeKeys.Recipe.Id))))),
             ["$defs"] = definitions,
         };
         return schema.ToJsonString(Indented) + "\n";
@@ -81,6 +82,7 @@ public static class RecipeSchema
     private static JsonObject KeySchema(RecipeKey key, IReadOnlyList<MethodDescription> methods) => key.Type switch
     {
         KeyType.Text => Parse("""{"type":"string","minLength":1}"""),
+        KeyType.Texts => Parse("""{"type":"array","items":{"type":"string"}}"""),
         KeyType.Method => methods.Count == 0
             ? Parse("""{"type":"string"}""")
             : new() { ["oneOf"] = new JsonArray([.. methods.Select(method => new JsonObject { ["const"] = method.Name, ["description"] = method.Summary })]) },

@@ -32,10 +32,8 @@ internal static class BytePairReader
         joints = true;
         var table = new MergeTable(scope.Element.ValueKind == JsonValueKind.Array ? scope.Element.GetArrayLength() : 0);
         var rank = 0;
-        foreach (var item in scope.Items())
+        foreach (var item in Entries(scope))
         {
-            if (item.Element.ValueKind == JsonValueKind.String && item.RequireString().StartsWith("#version", StringComparison.Ordinal))
-                continue;
             var (left, right) = Pair(item);
             var joined = prefix <= right.Length
                 ? left + right[prefix..]
@@ -46,6 +44,12 @@ internal static class BytePairReader
 
         return table;
     }
+
+    /// <summary>The merges in order, as texts.</summary>
+    public static IEnumerable<(string Left, string Right)> Pairs(JsonScope scope) => Entries(scope).Select(Pair);
+
+    private static IEnumerable<JsonScope> Entries(JsonScope scope) => scope.Items().Where(item =>
+        item.Element.ValueKind != JsonValueKind.String || !item.RequireString().StartsWith("#version", StringComparison.Ordinal));
 
     private static (string Left, string Right) Pair(JsonScope item)
     {
