@@ -26,6 +26,7 @@ public static class Application
             ExtractLoraCommand.Create(),
             SearchCommand.Create(),
             SuggestCommand.Create(),
+            ConvertCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try

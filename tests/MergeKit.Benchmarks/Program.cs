@@ -6,8 +6,10 @@ return args.FirstOrDefault() switch
     "union" => UnionBenchmark.Run(args[1..]),
     "kernels" => EngineKernelBenchmark.Run(args[1..]),
     "engine" => EngineBenchmark.Run(args[1..]),
+    "moe" => MoeBenchmark.Run(args[1..]),
     "tokenizer" => TokenizerBenchmark.Run(args[1..]),
     "gpu" => GpuKernelBenchmark.Run(args[1..]),
+    "search" => SearchBenchmark.Run(args[1..]),
     _ => Usage(),
 };
 
@@ -19,7 +21,9 @@ static int Usage()
           union [FOLDER] [--quick] [--program=FILE]                            a merge of two vocabularies against the plain merge of the same weights
           kernels [pool] [gemm] [decode] [attention] [model] [threads=N]       the CPU engine's kernels against OpenBLAS and a plain read
           engine [threads=N] [repeat=N]                                        a whole model: prompt scoring and decoding
+          moe [build] [gates] [score] [folder=DIR] [program=FILE]              mixtures of experts: building, fitting routers, scoring
           tokenizer [OPTIONS]                                                  encoding of English prose with 128k tokens
+          search MODELS TEXTS [candidates=N]                                   candidate merges a minute; greedy soup of eight
           gpu                                                                  CUDA kernels against a copy and cuBLASLt
         """);
     return 2;

@@ -20,7 +20,7 @@ internal static class DocumentKinds
         CollapseDocument.Kind,
         MergeDocument.Kind,
         .. MoeDocument.Kinds,
-        new("ensemble", "an ensemble document"),
+        EnsembleDocument.Kind,
         EvaluateDocument.Kind,
         SearchDocument.Kind,
         GenomeDocument.Kind,

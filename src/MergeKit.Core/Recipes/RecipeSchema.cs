@@ -19,7 +19,7 @@ public static class RecipeSchema
     {
         var ordered = methods.OrderBy(method => method.Name, StringComparer.Ordinal).ToList();
         var definitions = new JsonObject();
-        foreach (var table in RecipeKeys.All.Concat(EvaluateDocument.Tables).Concat(MoeDocument.Tables).Concat(CollapseDocument.Tables).Concat(SearchKeys.Tables))
+        foreach (var table in RecipeKeys.All.Concat(EvaluateDocument.Tables).Concat(MoeDocument.Tables).Concat(CollapseDocument.Tables).Concat(EnsembleKeys.Tables).Concat(SearchKeys.Tables))
             definitions[table.Id] = TableSchema(table, ordered);
         definitions["parameters"] = Parse("""{"type":["object","null"],"additionalProperties":{"$ref":"#/$defs/parameterValue"}}""");
         definitions["parameterValue"] = MethodSchema.AnyValue();
@@ -38,11 +38,11 @@ public static class RecipeSchema
         {
             ["$schema"] = "https://json-schema.org/draft/2020-12/schema",
             ["title"] = "MergeKit recipe",
-            ["description"] = "How models are merged into one, or what the result is measured on.",
+            ["description"] = "How models are merged into one or combined while they run, or what the result is measured on.",
             ["if"] = Parse("""{"required":["evaluate"]}"""),
             ["then"] = Reference(EvaluateDocument.Table.Id),
-            ["else"] = Otherwise("collapse", CollapseDocument.Table, Otherwise("experts", MoeDocument.Table,
-                Otherwise("search", SearchKeys.Search, Otherwise("genome", SearchKeys.Evolution, Reference(RecipeKeys.Recipe.Id))))),
+            ["else"] = Otherwise("collapse", CollapseDocument.Table, Otherwise("experts", MoeDocument.Table, Otherwise("ensemble", EnsembleKeys.Document,
+                Otherwise("search", SearchKeys.Search, Otherwise("genome", SearchKeys.Evolution, Reference(RecipeKeys.Recipe.Id)))))),
             ["$defs"] = definitions,
         };
         return schema.ToJsonString(Indented) + "\n";
@@ -81,6 +81,7 @@ public static class RecipeSchema
 
     private static JsonObject KeySchema(RecipeKey key, IReadOnlyList<MethodDescription> methods) => key.Type switch
     {
+        KeyType.Text when key.Choices is { } choices => new() { ["enum"] = new JsonArray([.. choices.Select(choice => JsonValue.Create(choice))]) },
         KeyType.Text => Parse("""{"type":"string","minLength":1}"""),
         KeyType.Texts => Parse("""{"type":"array","items":{"type":"string"}}"""),
         KeyType.Method => methods.Count == 0
@@ -89,6 +90,7 @@ public static class RecipeSchema
         KeyType.DType => new() { ["enum"] = new JsonArray([.. DTypes.TorchNames.Select(name => JsonValue.Create(name))]) },
         KeyType.Boolean => Parse("""{"type":"boolean"}"""),
         KeyType.Number => Parse("""{"type":"number"}"""),
+        KeyType.Numbers => Parse("""{"type":"array","minItems":1,"items":{"anyOf":[{"type":"number"},{"type":"array","items":{"type":"number"}}]}}"""),
         KeyType.Index => Parse("""{"type":"integer","minimum":0}"""),
         KeyType.Count => Parse("""{"type":"integer","minimum":1}"""),
         KeyType.LayerRange => Parse("""{"type":"array","items":{"type":"integer","minimum":0},"minItems":2,"maxItems":2}"""),

@@ -36,12 +36,12 @@ public static class ScaleProbe
             var tuner = new Tuner([.. sets], 0);
             var scores = (suggestion.Method == "linear" ? [1.0] : Scales).Select(scale =>
             {
-                var scaled = suggestion with { Weights = [.. suggestion.Weights.Select(weight => weight * scale)] };
+                var scaled = suggestion.Scaled(scale);
                 return (scale, scaled, loss: tuner.Score(candidates.Build("probe", scaled.ToRecipe(statistics, origin, models)), null, cancellation).Objective);
             }).ToList();
             var best = scores.MinBy(score => score.loss);
             var measured = string.Join(", ", scores.Select(score => string.Create(CultureInfo.InvariantCulture, $"x {score.scale}: {score.loss:F3}")));
-            return best.scaled with { Reasons = [.. suggestion.Reasons, $"Probe on {(data.Count > 0 ? "the given texts" : "the bundled text")}, bits per byte with the weights {measured}{(scores.Count > 1 ? string.Create(CultureInfo.InvariantCulture, $"; taken: x {best.scale}") : "")}."] };
+            return best.scaled with { Reasons = [.. suggestion.Reasons, $"Probe on {(data.Count > 0 ? "the given texts" : "the bundled text")}, bits per byte with {(suggestion.Method == "ties" ? "lambda" : "the weights")} {measured}{(scores.Count > 1 ? string.Create(CultureInfo.InvariantCulture, $"; taken: x {best.scale}") : "")}."] };
         }
         catch (InputException e)
         {

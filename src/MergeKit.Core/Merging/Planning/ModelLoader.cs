@@ -54,13 +54,16 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
         if (options.Raw)
             return OpenRaw(reference, recipe);
         var input = ModelInput.Open(reference, path => Resolve(path, recipe.File));
+        if (options.Convert is { } convert)
+            input = convert(input);
         var checkpoint = input.Checkpoint;
         try
         {
             var config = Named(input.Config!, reference);
             problems.AddRange(checkpoint.Warnings);
             CheckSize(config);
-            var weights = ArchitectureCatalog.Find(config)?.Weights(config) ?? InferredLayout.Weights(checkpoint, config);
+            var architecture = options.Convert is null ? ArchitectureCatalog.Find(config) : null;
+            var weights = architecture?.StoredWeights(config, name => checkpoint.Find(name) is not null) ?? InferredLayout.Weights(checkpoint, config);
             return new LoadedModel(reference, input.Folder, checkpoint, config, weights) { Source = input.Source };
         }
         catch

@@ -1,3 +1,5 @@
+using MergeKit.Core.Inputs;
+
 namespace MergeKit.Core.Merging.Planning;
 
 /// <summary>What to do with a tensor of raw state dicts that some inputs lack.</summary>
@@ -33,6 +35,9 @@ public sealed record PlanOptions
 
     /// <summary>What to do with a tensor of raw state dicts that some inputs lack.</summary>
     public MissingTensors Missing { get; init; }
+
+    /// <summary>Changes the form of each model when it is opened; its tensors are then taken as they are, whatever the architecture implies.</summary>
+    public Func<ModelInput, ModelInput>? Convert { get; init; }
 
     /// <summary>Copy tokenizer and generation files of the base (or first) model.</summary>
     public bool CopyTokenizer { get; init; } = true;

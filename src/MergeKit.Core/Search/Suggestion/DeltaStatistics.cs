@@ -12,10 +12,12 @@ namespace MergeKit.Core.Search.Suggestion;
 /// <param name="Norms">|D_i|.</param>
 /// <param name="Cosines">cos(D_i, D_j).</param>
 /// <param name="SignConflicts">Share of the entries that both change in which the signs of D_i and D_j differ.</param>
+/// <param name="Interference">sum of |D_i D_j| over the entries whose signs differ, over |D_i| |D_j|: what cancels when they are added. 0.32 for independent
+/// normal entries, near 0 where the vectors change different entries.</param>
 /// <param name="MagnitudeShares">Share of |D_i|^2 that the largest fifth of its entries hold: near 0.2 for even changes, near 1 for few large ones.</param>
 /// <param name="LayerCosines">Per layer the mean of the pairs' cosines; null where there is one model.</param>
 public sealed record DeltaStatistics(
-    IReadOnlyList<string> Models, double BaseNorm, IReadOnlyList<double> Norms, double[][] Cosines, double[][] SignConflicts, IReadOnlyList<double> MagnitudeShares,
+    IReadOnlyList<string> Models, double BaseNorm, IReadOnlyList<double> Norms, double[][] Cosines, double[][] SignConflicts, double[][] Interference, IReadOnlyList<double> MagnitudeShares,
     IReadOnlyList<(string Layer, double Cosine)> LayerCosines)
 {
     private const int Bins = 256;
@@ -54,7 +56,7 @@ public sealed record DeltaStatistics(
         });
         return new DeltaStatistics(
             [.. jobs[0].Others.Select(i => jobs[0].Sources[i].Model)], Math.Sqrt(total.Base), [.. Enumerable.Range(0, count).Select(i => Math.Sqrt(total.Dots[i][i]))],
-            total.Cosines(), total.Conflicts(), [.. Enumerable.Range(0, count).Select(total.MagnitudeShare)], [.. layers]);
+            total.Cosines(), total.Conflicts(), total.Interference(), [.. Enumerable.Range(0, count).Select(total.MagnitudeShare)], [.. layers]);
     }
 
     private static void Read(TensorInputs inputs, Sums sums) => inputs.ForEachChunk(chunk =>
@@ -86,6 +88,8 @@ public sealed record DeltaStatistics(
 
         private double[][] Differing { get; } = Table(count);
 
+        private double[][] Cancelled { get; } = Table(count);
+
         private double[][] Both { get; } = Table(count);
 
         /// <summary>Per model and power-of-two-quarter of the magnitude: entries, and the sum of their squares.</summary>
@@ -96,24 +100,25 @@ public sealed record DeltaStatistics(
         public void Add(Sums other)
         {
             Base += other.Base;
-            foreach (var (mine, theirs) in new[] { (Dots, other.Dots), (Differing, other.Differing), (Both, other.Both), (Entries, other.Entries), (Squares, other.Squares) })
+            foreach (var (mine, theirs) in new[] { (Dots, other.Dots), (Differing, other.Differing), (Cancelled, other.Cancelled), (Both, other.Both), (Entries, other.Entries), (Squares, other.Squares) })
                 for (var i = 0; i < count; i++)
                     TensorPrimitives.Add(mine[i], theirs[i], mine[i]);
         }
 
         public void Pair(int i, int j, ReadOnlySpan<float> a, ReadOnlySpan<float> b)
         {
-            var (dot, differing, both) = (0.0, 0, 0);
+            var (dot, cancelled, differing, both) = (0.0, 0.0, 0, 0);
             for (var k = 0; k < a.Length; k++)
             {
                 var product = (double)a[k] * b[k];
                 dot += product;
+                cancelled += product < 0 ? -product : 0;
                 differing += product < 0 ? 1 : 0;
                 both += product != 0 ? 1 : 0;
             }
 
-            (Dots[i][j], Differing[i][j], Both[i][j]) = (dot, differing, both);
-            (Dots[j][i], Differing[j][i], Both[j][i]) = (dot, differing, both);
+            (Dots[i][j], Differing[i][j], Cancelled[i][j], Both[i][j]) = (dot, differing, cancelled, both);
+            (Dots[j][i], Differing[j][i], Cancelled[j][i], Both[j][i]) = (dot, differing, cancelled, both);
         }
 
         public void CountMagnitudes(int i, ReadOnlySpan<float> delta)
@@ -140,10 +145,16 @@ public sealed record DeltaStatistics(
             return Squares[i].Sum() is > 0 and var all ? sum / all : 0;
         }
 
-        public double[][] Cosines() => [.. Enumerable.Range(0, count).Select(i => Enumerable.Range(0, count)
-            .Select(j => Dots[i][i] > 0 && Dots[j][j] > 0 ? Dots[i][j] / Math.Sqrt(Dots[i][i] * Dots[j][j]) : 0).ToArray())];
+        public double[][] Cosines() => Ratios((i, j) => Dots[i][j], Norms);
 
-        public double[][] Conflicts() => [.. Enumerable.Range(0, count).Select(i => Enumerable.Range(0, count).Select(j => Both[i][j] > 0 ? Differing[i][j] / Both[i][j] : 0).ToArray())];
+        public double[][] Interference() => Ratios((i, j) => Cancelled[i][j], Norms);
+
+        public double[][] Conflicts() => Ratios((i, j) => Differing[i][j], (i, j) => Both[i][j]);
+
+        private double Norms(int i, int j) => Math.Sqrt(Dots[i][i] * Dots[j][j]);
+
+        private double[][] Ratios(Func<int, int, double> above, Func<int, int, double> below) =>
+            [.. Enumerable.Range(0, count).Select(i => Enumerable.Range(0, count).Select(j => below(i, j) > 0 ? above(i, j) / below(i, j) : 0).ToArray())];
 
         private static double[][] Table(int size) => [.. Enumerable.Range(0, size).Select(_ => new double[size])];
     }
