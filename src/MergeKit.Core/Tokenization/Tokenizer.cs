@@ -100,10 +100,12 @@ public sealed class Tokenizer
     internal double LowestScore => _pipeline.Model is UnigramModel unigram ? unigram.LowestScore : 0;
 
     /// <summary>The merges of a byte-pair model in order, read from the text; none for other models.</summary>
-    internal IReadOnlyList<(string Left, string Right)> Merges()
+    internal IReadOnlyList<TokenMerge> Merges()
     {
+        if (Kind.Model != "BPE")
+            return [];
         using var document = JsonText.Parse(File, Text);
-        return Kind.Model == "BPE" ? [.. BytePairReader.Pairs(new JsonScope(File, "$", document.RootElement).Get("model").Get("merges"))] : [];
+        return BytePairReader.Merges(new JsonScope(File, "$", document.RootElement).Get("model").Get("merges"));
     }
 
     /// <summary>Reads a tokenizer from a model folder, or from a tokenizer.json with its neighbours.</summary>

@@ -67,19 +67,6 @@ public class GatheredRowsTests
         Assert.Equal(Describe(1, 0), Describe(1, 0));
     }
 
-    [Theory]
-    [InlineData(6)]
-    [InlineData(3)]
-    [InlineData(4)]
-    public void Resized_rows_are_kept_and_padded_with_the_mean_of_the_tokens(int rows)
-    {
-        var resized = ResizedRows.Of(new Matrix([1, 10, 2, 20, 6, 60, 100, 100], DType.F32), 2, rows, tokens: 3);
-        var values = new float[2 * rows];
-        resized.Read(0, values, new byte[16 * rows]);
-        Assert.Equal([1, 10, 2, 20, 6, 60, .. rows > 3 ? new float[] { 100, 100 } : [], .. rows == 6 ? new float[] { 3, 30, 3, 30 } : []], values);
-        Assert.Throws<ArgumentOutOfRangeException>(() => ResizedRows.Of(new Matrix([1, 2], DType.F32), 1, 1, tokens: 2));
-    }
-
     private static float[] Expected(List<ITensorSource> matrices, List<int[]> own, RowSource[] defaults, HashSet<int> forced, int input, int rows, int width)
     {
         var result = new float[rows * width];

@@ -32,8 +32,10 @@ internal static class BytePairReader
         joints = true;
         var table = new MergeTable(scope.Element.ValueKind == JsonValueKind.Array ? scope.Element.GetArrayLength() : 0);
         var rank = 0;
-        foreach (var item in Entries(scope))
+        foreach (var item in scope.Items())
         {
+            if (IsVersion(item.Element))
+                continue;
             var (left, right) = Pair(item);
             var joined = prefix <= right.Length
                 ? left + right[prefix..]
@@ -46,19 +48,26 @@ internal static class BytePairReader
     }
 
     /// <summary>The merges in order, as texts.</summary>
-    public static IEnumerable<(string Left, string Right)> Pairs(JsonScope scope) => Entries(scope).Select(Pair);
+    public static List<TokenMerge> Merges(JsonScope scope)
+    {
+        var merges = new List<TokenMerge>(scope.Element.GetArrayLength());
+        foreach (var item in scope.Element.EnumerateArray())
+            if (!IsVersion(item))
+                merges.Add(Pair(scope with { Element = item }));
+        return merges;
+    }
 
-    private static IEnumerable<JsonScope> Entries(JsonScope scope) => scope.Items().Where(item =>
-        item.Element.ValueKind != JsonValueKind.String || !item.RequireString().StartsWith("#version", StringComparison.Ordinal));
+    private static bool IsVersion(JsonElement item) =>
+        item.ValueKind == JsonValueKind.String && JsonScope.Text(item).StartsWith("#version", StringComparison.Ordinal);
 
-    private static (string Left, string Right) Pair(JsonScope item)
+    private static TokenMerge Pair(JsonScope item)
     {
         if (item.Element.ValueKind == JsonValueKind.Array && item.Element.GetArrayLength() == 2)
-            return (JsonScope.Text(Text(item.Element[0], item)), JsonScope.Text(Text(item.Element[1], item)));
+            return new TokenMerge(JsonScope.Text(Text(item.Element[0], item)), JsonScope.Text(Text(item.Element[1], item)));
         var text = item.Element.ValueKind == JsonValueKind.String ? item.RequireString() : "";
         var space = text.IndexOf(' ', StringComparison.Ordinal);
         return space >= 0 && text.IndexOf(' ', space + 1) < 0
-            ? (text[..space], text[(space + 1)..])
+            ? new TokenMerge(text[..space], text[(space + 1)..])
             : throw item.Fail("two tokens, as a list or with one space between them,");
     }
 

@@ -8,8 +8,8 @@ internal sealed class MergeUnion
 {
     private readonly TokenizerDraft _draft;
     private readonly MergeTable _table;
-    private readonly HashSet<(int, int)> _known = [];
-    private readonly List<(string Left, string Right)> _added = [];
+    private readonly HashSet<long> _known = [];
+    private readonly List<TokenMerge> _added = [];
     private readonly string[] _tokens;
     private readonly int _prefix;
     private int _rank;
@@ -29,12 +29,13 @@ internal sealed class MergeUnion
         foreach (var (left, right) in own)
             Add(left, right);
         _added.Clear();
-        foreach (var (left, right) in theirs.SelectMany(merges => merges))
-            Add(left, right);
+        foreach (var merges in theirs)
+            foreach (var (left, right) in merges)
+                Add(left, right);
     }
 
     /// <summary>The merges to put behind the first tokenizer's.</summary>
-    public IReadOnlyList<(string Left, string Right)> Added => _added;
+    public IReadOnlyList<TokenMerge> Added => _added;
 
     /// <summary>Adds the merges that new tokens still lack, shorter tokens first; returns those tokens to which no merges can lead.</summary>
     public IReadOnlyList<string> Complete()
@@ -47,10 +48,10 @@ internal sealed class MergeUnion
     private void Add(string left, string right)
     {
         if (_prefix <= right.Length && _draft.Ids.TryGetValue(left, out var first) && _draft.Ids.TryGetValue(right, out var second)
-            && _draft.Ids.TryGetValue(left + right[_prefix..], out var joined) && _known.Add((first, second)))
+            && _draft.Ids.TryGetValue(left + right[_prefix..], out var joined) && _known.Add((long)first << 32 | (uint)second))
         {
             _table.Set(first, second, _rank++, joined);
-            _added.Add((left, right));
+            _added.Add(new TokenMerge(left, right));
         }
     }
 

@@ -1,4 +1,5 @@
 using MergeKit.Core.Tokenization.Added;
+using MergeKit.Core.Tokenization.Models;
 
 namespace MergeKit.Core.Tokenization.Vocabularies;
 
@@ -14,7 +15,7 @@ internal sealed class TokenizerDraft
     private readonly Dictionary<string, int> _ids;
     private readonly List<AddedToken> _added;
     private readonly List<ModelToken> _modelTokens = [];
-    private readonly List<(string Left, string Right)> _merges = [];
+    private readonly List<TokenMerge> _merges = [];
 
     /// <summary>Starts with a tokenizer's tokens whose ids are below a limit.</summary>
     public TokenizerDraft(Tokenizer source, int limit)
@@ -39,7 +40,7 @@ internal sealed class TokenizerDraft
     public IReadOnlyList<ModelToken> ModelTokens => _modelTokens;
 
     /// <summary>Merges put behind those of the source, for byte-pair models.</summary>
-    public IReadOnlyList<(string Left, string Right)> Merges => _merges;
+    public IReadOnlyList<TokenMerge> Merges => _merges;
 
     /// <summary>Whether tokens of the source were left out.</summary>
     public bool IsTrimmed { get; }
@@ -66,5 +67,5 @@ internal sealed class TokenizerDraft
     }
 
     /// <summary>Adds merges behind those that are there.</summary>
-    public void AddMerges(IEnumerable<(string Left, string Right)> merges) => _merges.AddRange(merges);
+    public void AddMerges(IEnumerable<TokenMerge> merges) => _merges.AddRange(merges);
 }

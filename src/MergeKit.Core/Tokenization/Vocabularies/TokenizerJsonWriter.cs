@@ -4,6 +4,7 @@ using System.Text.Json;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Tokenization.Added;
 using MergeKit.Core.Tokenization.Json;
+using MergeKit.Core.Tokenization.Models;
 
 namespace MergeKit.Core.Tokenization.Vocabularies;
 
@@ -116,15 +117,26 @@ internal static class TokenizerJsonWriter
 
     private static void WriteMerges(Utf8JsonWriter json, JsonElement merges, TokenizerDraft draft)
     {
-        var pairs = draft.Source.Merges().ToList();
-        var prefix = draft.Source.Kind.Prefix?.Length ?? 0;
-        if (draft.IsTrimmed)
-            pairs.RemoveAll(pair => !draft.Ids.ContainsKey(pair.Left) || !draft.Ids.ContainsKey(pair.Right) || !draft.Ids.ContainsKey(pair.Left + pair.Right[prefix..]));
-        pairs.AddRange(draft.Merges);
-        var asText = merges.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String)
-            && !pairs.Exists(pair => pair.Left.Contains(' ', StringComparison.Ordinal) || pair.Right.Contains(' ', StringComparison.Ordinal));
+        var asText = merges.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String);
         json.WriteStartArray("merges");
-        foreach (var (left, right) in pairs)
+        if (draft.IsTrimmed || (asText && draft.Merges.Any(HasBlank)))
+        {
+            var kept = draft.Source.Merges().Where(merge => !draft.IsTrimmed || Keeps(draft, merge)).Concat(draft.Merges).ToList();
+            WriteMerges(json, kept, asText && !kept.Exists(HasBlank));
+        }
+        else
+        {
+            foreach (var item in merges.EnumerateArray())
+                item.WriteTo(json);
+            WriteMerges(json, draft.Merges, asText);
+        }
+
+        json.WriteEndArray();
+    }
+
+    private static void WriteMerges(Utf8JsonWriter json, IEnumerable<TokenMerge> merges, bool asText)
+    {
+        foreach (var (left, right) in merges)
         {
             if (asText)
             {
@@ -137,9 +149,13 @@ internal static class TokenizerJsonWriter
             json.WriteStringValue(right);
             json.WriteEndArray();
         }
-
-        json.WriteEndArray();
     }
+
+    /// <summary>Such a merge cannot be written as one text, whose parts a blank divides.</summary>
+    private static bool HasBlank(TokenMerge merge) => merge.Left.Contains(' ', StringComparison.Ordinal) || merge.Right.Contains(' ', StringComparison.Ordinal);
+
+    private static bool Keeps(TokenizerDraft draft, TokenMerge merge) => draft.Ids.ContainsKey(merge.Left) && draft.Ids.ContainsKey(merge.Right)
+        && draft.Ids.ContainsKey(merge.Left + merge.Right[(draft.Source.Kind.Prefix?.Length ?? 0)..]);
 
     /// <summary>The tokens that the model's vocabulary gets, by id. Added tokens are among them where the library, which gives an added token outside the vocabulary the next
     /// free id, would not give them theirs; they are cut out of texts before the model sees them, so that they change nothing there.</summary>

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text.Json;
 using MergeKit.Core.Tokenization.Json;
 
@@ -69,7 +70,16 @@ public sealed record TokenizerKind(string Model, TokenAlphabet Alphabet, string?
         _ => "as it is ('the')",
     };
 
-    private static string Text(JsonElement section) => section.ValueKind == JsonValueKind.Undefined ? "null" : JsonSerializer.Serialize(section);
+    /// <summary>A section without the file's own white space.</summary>
+    private static string Text(JsonElement section)
+    {
+        if (section.ValueKind == JsonValueKind.Undefined)
+            return "null";
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer))
+            section.WriteTo(json);
+        return System.Text.Encoding.UTF8.GetString(buffer.WrittenSpan);
+    }
 
     /// <summary>Whether a component of this type (with this mark in its <c>content</c> or <c>pattern</c>) is anywhere in a section.</summary>
     private static bool Holds(JsonElement element, string type, string? mark, int depth) => depth < Deepest && element.ValueKind switch
