@@ -24,6 +24,9 @@ public static class Application
             EvaluateCommand.Create(),
             ExtractLoraCommand.Create(),
             ConvertCommand.Create(),
+            MergeAdaptersCommand.Create(),
+            StatisticsCommand.Create(),
+            LayerShuffleCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try

@@ -10,7 +10,10 @@ public sealed class MergePlan : IDisposable
 {
     private const int MostChunkElements = 1 << 24;
 
-    internal MergePlan(Recipe recipe, PlanOptions options) => (Recipe, Options) = (recipe, options);
+    internal MergePlan(Recipe recipe, PlanOptions options) => (Recipe, Options, Statistics) = (recipe, options, new StatisticsFiles(options, recipe.File));
+
+    /// <summary>The statistics files that were opened.</summary>
+    internal StatisticsFiles Statistics { get; }
 
     /// <summary>What the user wrote.</summary>
     public Recipe Recipe { get; }
@@ -60,6 +63,7 @@ public sealed class MergePlan : IDisposable
 
     /// <summary>Working memory of the merge in bytes, mapped file pages and the runtime apart.</summary>
     public long WorkingBytes => Options.Threads * Execution.WorkerBuffers.Size(RowsPerWorker, ChunkElements)
+        + Models.Sum(model => model.Stage?.Plan.WorkingBytes ?? 0)
         + Jobs.Select(job => job.Method.WorkingBytes(job, Options.Threads)).OrderDescending().Take(Options.Threads).Sum();
 
     /// <summary>Rows of floats that each worker needs: sources, scratch, result.</summary>
@@ -74,5 +78,6 @@ public sealed class MergePlan : IDisposable
     {
         foreach (var model in Models)
             model.Checkpoint.Dispose();
+        Statistics.Dispose();
     }
 }

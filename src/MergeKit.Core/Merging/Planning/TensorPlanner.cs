@@ -83,7 +83,7 @@ internal sealed class TensorPlanner(
             var convert = recipe.DType ?? baseType;
             var data = new CheckpointSource(one.Source.Model.Checkpoint, one.Tensor, count, convert == one.Tensor.DType ? null : convert);
             var values = method.Base != BaseRole.Ordinary && one.Source.IsBase ? [] : BindPerModel(one, t);
-            jobSources.Add(new JobSource(one.Source.Model.ToString(), data, one.Source.IsBase, values));
+            jobSources.Add(new JobSource(one.Source.Model.ToString(), data, one.Source.IsBase, values) { Statistics = Statistics(one) });
         }
 
         var natural = recipe.DType ?? baseType ?? jobSources.Select(source => source.Data.Type).Aggregate(Promote);
@@ -93,6 +93,26 @@ internal sealed class TensorPlanner(
         foreach (var complaint in method.Check(job))
             _grouped.Add(complaint, name);
         return job;
+    }
+
+    private ITensorSource? Statistics(Found one)
+    {
+        if (method.Statistics == StatisticsKind.None)
+            return null;
+        try
+        {
+            if (one.Source.Source is { Statistics: not null } source)
+                return plan.Statistics.Find(method.Statistics, source, one.AskedName, one.Tensor.Shape);
+            _grouped.Add($"merge_method '{method.Description.Name}' needs statistics of model '{one.Source.Model}': name their file under 'statistics' beside the model"
+                + (method.Statistics == StatisticsKind.InputProducts ? "; 'mergekit statistics' makes one" : ""), one.AskedName);
+        }
+        catch (InputException e)
+        {
+            foreach (var problem in e.Problems)
+                _grouped.Add(problem.Message, one.AskedName);
+        }
+
+        return null;
     }
 
     /// <summary>Integers and booleans are not averaged: the base's (or first) tensor is copied.</summary>
