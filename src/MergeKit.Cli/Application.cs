@@ -27,6 +27,9 @@ public static class Application
             SearchCommand.Create(),
             SuggestCommand.Create(),
             ConvertCommand.Create(),
+            MergeAdaptersCommand.Create(),
+            StatisticsCommand.Create(),
+            LayerShuffleCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try

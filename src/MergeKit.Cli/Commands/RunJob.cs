@@ -15,6 +15,7 @@ namespace MergeKit.Cli.Commands;
 /// <summary>Carries out the documents of one recipe file, each after those it uses.</summary>
 internal sealed class RunJob
 {
+    private readonly Dictionary<string, StageModel> _inMemory = new(StringComparer.Ordinal);
     private IReadOnlyList<EvaluationRecipe> _evaluations = [];
     private IReadOnlyList<IRecipeDocument> _documents = [];
 
@@ -78,6 +79,11 @@ internal sealed class RunJob
             stages.Clear();
             throw;
         }
+        finally
+        {
+            foreach (var stage in _inMemory.Values)
+                stage.Dispose();
+        }
 
         stages.Clear();
         return results;
@@ -120,7 +126,14 @@ internal sealed class RunJob
     private MergeResult? RunOne(Recipe recipe, Stages? stages, bool isFinal, RunDisplay display)
     {
         var target = isFinal ? OutputPath : stages!.FolderOf(recipe);
-        using var plan = RecipePlanner.Plan(recipe, Options with { NamedResults = stages?.Made ?? Options.NamedResults, OutputFolder = target });
+        var options = Options with { NamedResults = stages?.Made ?? Options.NamedResults, NamedModels = _inMemory, OutputFolder = target };
+        if (!isFinal && IsHeld(recipe))
+        {
+            Hold(RecipePlanner.Plan(recipe, options with { OutputFolder = null }), display);
+            return null;
+        }
+
+        using var plan = RecipePlanner.Plan(recipe, options);
         if (!isFinal && stages!.IsMade(recipe, plan))
             return null;
         display.ShowProblems(plan.Problems);
@@ -135,6 +148,25 @@ internal sealed class RunJob
             if (!isFinal)
                 stages!.Note(recipe, plan);
             return result;
+        }
+    }
+
+    /// <summary>Without an intermediate folder, a result that only later merges use is not written.</summary>
+    private bool IsHeld(Recipe recipe) => IntermediatePath is null && StageModel.CanHold(recipe)
+        && !_evaluations.Any(evaluation => evaluation.Models.Any(model => RecipeSet.Names(model, recipe)));
+
+    private void Hold(MergePlan plan, RunDisplay display)
+    {
+        try
+        {
+            display.ShowProblems(plan.Problems);
+            RequireExecutable(plan);
+            _inMemory.Add(plan.Recipe.Name!, new StageModel(plan));
+        }
+        catch
+        {
+            plan.Dispose();
+            throw;
         }
     }
 
