@@ -19,7 +19,7 @@ internal static unsafe class EngineBenchmark
          "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": true}
         """;
 
-    /// <summary>Prints the ratios. Arguments: <c>threads=N</c>, <c>repeat=N</c>.</summary>
+    /// <summary>Prints the ratios. Arguments: <c>threads=N</c>, <c>repeat=N</c>, <c>decode</c> to leave the prompt out.</summary>
     public static int Run(string[] args)
     {
         var threads = Number(args, "threads=", Environment.ProcessorCount);
@@ -36,7 +36,8 @@ internal static unsafe class EngineBenchmark
         {
             using var weights = new BlockWeights(ModelConfig.Parse("config.json", Config), type);
             using var model = LanguageModel.FromSource("smol", ModelConfig.Parse("config.json", Config), weights, threads);
-            Prompt(model, weights, type, repeat);
+            if (!args.Contains("decode"))
+                Prompt(model, weights, type, repeat);
             Decode(model, weights, type, threads, repeat);
         }
 
@@ -86,52 +87,4 @@ internal static unsafe class EngineBenchmark
 
     private static int Number(string[] args, string key, int otherwise) =>
         args.Where(arg => arg.StartsWith(key, StringComparison.Ordinal)).Select(arg => int.Parse(arg[key.Length..])).FirstOrDefault(otherwise);
-
-    /// <summary>Random tensors for every weight of a configuration.</summary>
-    private sealed class BlockWeights : IWeightSource
-    {
-        private const int Piece = 1 << 16;
-        private readonly Dictionary<string, (Block Block, WeightTensor Tensor)> _tensors = [];
-
-        public BlockWeights(ModelConfig config, DType type)
-        {
-            foreach (var weight in ArchitectureCatalog.Get(config).Weights(config).Where(weight => !weight.Optional))
-            {
-                var elements = weight.Shape!.Aggregate(1L, (a, b) => a * b);
-                var block = new Block(elements * type.Size());
-                _tensors[weight.Name] = (block, new WeightTensor(block.Address, type, weight.Shape!));
-                (Parameters, Bytes) = (Parameters + elements, Bytes + block.Bytes);
-            }
-        }
-
-        public long Parameters { get; }
-
-        public long Bytes { get; }
-
-        public string Name => "random";
-
-        public IEnumerable<string> Names => _tensors.Keys;
-
-        public bool TryGet(string name, out WeightTensor tensor)
-        {
-            var found = _tensors.TryGetValue(name, out var entry);
-            tensor = entry.Tensor;
-            return found;
-        }
-
-        /// <summary>Reads every weight once.</summary>
-        public void ReadAll(WorkerPool pool)
-        {
-            var pieces = _tensors.Values.SelectMany(entry => Enumerable.Range(0, (int)(entry.Block.Bytes / Piece)).Select(i => entry.Block.Address + (nint)i * Piece)).ToArray();
-            var sinks = new byte[pool.Threads * 128];
-            pool.For(pieces.Length, (index, worker) => sinks[worker * 128] ^= MemoryReader.Read((byte*)pieces[index], Piece));
-        }
-
-        public void Dispose()
-        {
-            foreach (var (block, _) in _tensors.Values)
-                block.Dispose();
-            _tensors.Clear();
-        }
-    }
 }
