@@ -23,6 +23,14 @@ public static class Application
             GenerateCommand.Create(),
             LogitsCommand.Create(),
             EvaluateCommand.Create(),
+            TransplantCommand.Create(),
+            ExtractLoraCommand.Create(),
+            SearchCommand.Create(),
+            SuggestCommand.Create(),
+            ConvertCommand.Create(),
+            MergeAdaptersCommand.Create(),
+            StatisticsCommand.Create(),
+            LayerShuffleCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try

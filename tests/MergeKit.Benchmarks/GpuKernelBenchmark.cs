@@ -8,7 +8,7 @@ namespace MergeKit.Benchmarks;
 /// <summary>Times GPU kernels in turn with PyTorch's in a child process, as Markdown tables.</summary>
 internal sealed class GpuKernelBenchmark(GpuTimer timer, TorchPeer? peer)
 {
-    private static readonly string[] Parts = ["glue", "skinny", "decode", "attention", "grouped", "head"];
+    private static readonly string[] Parts = ["glue", "skinny", "decode", "attention", "grouped", "experts", "head"];
 
     private CudaContext Cuda => timer.Cuda;
 
@@ -55,6 +55,9 @@ internal sealed class GpuKernelBenchmark(GpuTimer timer, TorchPeer? peer)
                 break;
             case "grouped":
                 prompts.Grouped(all);
+                break;
+            case "experts":
+                new GpuExpertsBenchmark(timer).Run();
                 break;
             default:
                 prompts.Head();

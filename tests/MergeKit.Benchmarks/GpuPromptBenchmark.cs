@@ -44,18 +44,22 @@ internal sealed class GpuPromptBenchmark(GpuTimer timer, TorchPeer? peer)
         var operands = new AttentionOperands(q, k, v, o, 0, timer.Send(spans), 0, 0, 0, 0, 0, 0);
         var flops = lengths.Sum(length => 4.0 * heads * length * length * headDim) * (causal ? 0.5 : 1);
         var chosen = AttentionHopper.Choose(headDim, causal, lengths.Max());
-        (int, int)[] tried = headDim == 128 ? [(128, 128), lengths.Max() > 1024 ? (192, 80) : (64, 64)] : lengths.Max() > 1024 ? [(192, 128)] : [(192, 128), (128, 128), (64, 128)];
+        HopperTile[] tried = headDim == 128
+            ? [new(128, 128, 2, 2), lengths.Max() > 1024 ? new(192, 80, 2, 2) : new(128, 128, 2, 3)]
+            : lengths.Max() > 1024 ? [new(192, 128, 2, 2)] : [new(192, 128, 2, 2), new(128, 128, 4, 4), new(128, 128, 2, 2)];
         var candidates = (all ? tried.Append(chosen).Distinct().ToArray() : [chosen]).ToDictionary(shape => shape, shape =>
         {
-            var tiles = AttentionHopper.Tiles(spans, form, shape.Item1);
+            var tiles = AttentionHopper.Tiles(spans, form, shape.Rows);
             var (list, counter) = (timer.Send(tiles), timer.Send(new int[2]));
             return (Action)(() => AttentionHopper.Launch(Cuda, form, shape, tokens, tokens, tiles.Length, counter, operands with { Tiles = list }));
         });
         var (t, times) = Turns(question, candidates);
-        var others = string.Join(", ", times.Where(pair => pair.Key != chosen).Select(pair => $"{pair.Key.Item1}x{pair.Key.Item2}: {flops / pair.Value / 1e9:f0}"));
-        Console.WriteLine($"| D={headDim} {(causal ? "causal" : "full")} {label} {heads}/{kvHeads} | {flops / t / 1e9:f0} | {flops / times[chosen] / 1e9:f0} | {t / times[chosen]:f2} | {chosen.Rows}x{chosen.Keys} | {others} |");
+        var others = string.Join(", ", times.Where(pair => pair.Key != chosen).Select(pair => $"{Name(pair.Key)}: {flops / pair.Value / 1e9:f0}"));
+        Console.WriteLine($"| D={headDim} {(causal ? "causal" : "full")} {label} {heads}/{kvHeads} | {flops / t / 1e9:f0} | {flops / times[chosen] / 1e9:f0} | {t / times[chosen]:f2} | {Name(chosen)} | {others} |");
         timer.Release();
     }
+
+    private static string Name(HopperTile tile) => $"{tile.Rows}x{tile.Keys}{(tile.Depth > 2 ? $", {tile.Depth} ahead" : "")}";
 
     /// <summary>Products by expert against torch._grouped_mm.</summary>
     public void Grouped(bool all)
@@ -75,8 +79,12 @@ internal sealed class GpuPromptBenchmark(GpuTimer timer, TorchPeer? peer)
                 ["gated"] = () => GroupedProduct.Launch(Cuda, gated, null, total, x),
             };
             if (all)
-                foreach (var tile in new[] { new GroupedTile(128, 2, 8, 0), new(128, 2, 8, 2), new(128, 2, 8, 3), new(128, 1, 16, 0), new(128, 1, 16, 2), new(64, 1, 16, 2) })
+                foreach (var tile in new[] { new GroupedTile(128, 2, 8, 2), new(128, 1, 16, 0) })
+                {
                     candidates[$"{tile.Rows}c{tile.Cluster}l{tile.Lag}"] = () => GroupedProduct.Launch(Cuda, plain, tile, total, x);
+                    candidates[$"{tile.Rows}c{tile.Cluster}l{tile.Lag}, gate"] = () => GroupedProduct.Launch(Cuda, gated, tile, total, x);
+                }
+
             var (t, times) = Turns($"grouped {outputs} {inputs} {string.Join(',', rows)}", candidates);
             string Rate(double time) => $"{2.0 * total * inputs * outputs / time / 1e9:f0}";
             var others = string.Join(", ", times.Where(pair => pair.Key is not ("chosen" or "gated")).Select(pair => $"{pair.Key}: {Rate(pair.Value)}"));
@@ -117,8 +125,12 @@ internal sealed class GpuPromptBenchmark(GpuTimer timer, TorchPeer? peer)
         var times = candidates.ToDictionary(candidate => candidate.Key, _ => new List<double>());
         for (var round = 0; round < Rounds; round++)
         {
+            // Nobody always comes after the same neighbour.
+            var order = candidates.Skip(round % candidates.Count).Concat(candidates.Take(round % candidates.Count)).ToArray();
+            foreach (var (name, work) in order[..(order.Length / 2)])
+                times[name].Add(timer.Time(work));
             torch.Add(peer?.Ask(question) ?? double.NaN);
-            foreach (var (name, work) in candidates)
+            foreach (var (name, work) in order[(order.Length / 2)..])
                 times[name].Add(timer.Time(work));
         }
 

@@ -4,9 +4,11 @@ using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Evaluation;
 using MergeKit.Core.Evaluation.Data;
 using MergeKit.Core.Merging.Planning;
+using MergeKit.Core.Moe.Routers;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Reports;
 using MergeKit.Inference.Checking;
+using MergeKit.Inference.Ensembles;
 using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Cli.Commands;
@@ -16,8 +18,14 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, D
 {
     private readonly List<EvaluationResult> _evaluations = [];
 
+    /// <summary>The documents of the recipe's file, among which evaluation documents find their models.</summary>
+    public IReadOnlyList<IRecipeDocument> Documents { get; init; } = [];
+
     /// <summary>What the check found; null where there was none.</summary>
     public CheckReport? Checked { get; private set; }
+
+    /// <summary>What the routers of a mixture do.</summary>
+    public IReadOnlyList<RouterReport> Routers { get; set; } = [];
 
     /// <summary>The tables to show: the evaluation documents' if there are any, else the check's.</summary>
     public IReadOnlyList<EvaluationResult> Results => _evaluations.Count > 0 ? _evaluations : Checked?.Result is { } result ? [result] : [];
@@ -41,18 +49,20 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, D
             throw new InputException([Problem.Error($"the result cannot be evaluated: {why}", recipe.Location)]);
         display.Say("evaluating");
         var data = recipe.Data.Select(one => (one, set: DataSetReader.Read(InputPath.Resolve(one.Path, recipe.File, plan.Options), one.Name))).ToList();
-        var others = recipe.Models.Count == 0 ? Parents() : [.. recipe.Models.Select(model => (Unique(model.Path), InputPath.Resolve(model.Path, recipe.File, plan.Options)))];
-        var opened = new List<ModelFolder>();
+        var (opener, scope) = (ModelOptions.Opener(plan.Options with { NamedResults = WithResult() }, cancellation, device), new RecipeScope(recipe.File, Documents));
+        List<string> names = [.. recipe.Models.Count == 0 ? Parents().Select(parent => parent.Name) : recipe.Models.Select(model => Unique(model.ToString()))];
+        var opened = new List<OpenedModel>();
         try
         {
-            opened.Add(ModelFolder.Open(folder, name, plan.Options.Threads, device));
-            foreach (var (other, path) in others)
-                opened.Add(ModelFolder.Open(path, other, plan.Options.Threads, device));
-            var options = new EvaluationOptions { Limit = null, Baseline = others.Any(other => other.Name == TemplateName) ? TemplateName : null };
+            opened.Add(opener.Open(folder, name));
+            foreach (var (i, other) in names.Index())
+                opened.Add(recipe.Models.Count == 0 ? opener.Open(Parents()[i].Folder, other) : opener.Open(recipe.Models[i], scope, other));
+            var options = new EvaluationOptions { Limit = null, Baseline = names.Contains(TemplateName) ? TemplateName : null };
             if (recipe.MaxNewTokens is { } tokens)
                 options = options with { MaxNewTokens = tokens };
             _evaluations.AddRange(data.GroupBy(pair => pair.one.Limit).Select(group => Evaluator.Run(
                 [.. opened.Select(model => model.ForEvaluation())], [.. group.Select(pair => pair.set)], options with { Limit = group.Key }, cancellation)));
+            display.ShowProblems(opened.SelectMany(model => model.Remarks()));
         }
         finally
         {
@@ -67,16 +77,26 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, D
             return;
         var layers = Results.Count > 0 ? ChangeMap.Of(folder, plan, cancellation) : [];
         var notes = Checked?.Problems.Select(problem => problem.ToString()).ToList() ?? [];
+        notes.AddRange(plan.Vocabulary?.Report.Sentences() ?? []);
         for (var i = 0; i < Math.Max(1, Results.Count); i++)
         {
-            var report = new EvaluationReport(name, Results.ElementAtOrDefault(i), layers, notes);
+            var report = new EvaluationReport(name, Results.ElementAtOrDefault(i), layers, notes) { Routers = i == 0 ? Routers : [], Vocabulary = plan.Vocabulary?.Report };
             var suffix = i == 0 ? "" : $"-{i + 1}";
             files[$"report{suffix}.json"] = JsonReport.Write(report);
             files[$"report{suffix}.html"] = HtmlReport.Write(report);
         }
     }
 
-    private string TemplateName => Unique(plan.Template!.ToString());
+    /// <summary>Folders of the file's results, this one's included.</summary>
+    private Dictionary<string, string> WithResult()
+    {
+        var made = new Dictionary<string, string>(plan.Options.NamedResults, StringComparer.Ordinal);
+        if (plan.Recipe.Name is { } own)
+            made[own] = folder;
+        return made;
+    }
+
+    private string TemplateName => Unique(plan.Inputs.First(input => input.Model.Folder == plan.Template!.Folder).Name);
 
     private IEnumerable<string> Verdict() => Checked switch
     {
@@ -90,13 +110,15 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, D
             ? $"'{model.Config?.Architecture}' cannot be run here"
             : File.Exists(Path.Combine(folder, "tokenizer.json")) ? null : "the result has no tokenizer.json, so it cannot be run on text";
 
-    private IReadOnlyList<(string Name, string Folder)> Parents() => [.. plan.Models.Select(model => (Unique(model.ToString()), model.Folder))];
+    private IReadOnlyList<(string Name, string Folder)> Parents() => 
+        [.. plan.Inputs.SelectMany(input => input.Model.Stage is { } stage ? stage.Origins.Select(model => (Name: Unique(model.ToString()), model.Source)) : [(Unique(input.Name), input.Model.Source)])
+            .DistinctBy(parent => parent.Source)];
 
     /// <summary>A model's name in tables: the last part of its path if no other model shares it, else the path.</summary>
     private string Unique(string model)
     {
         var last = Path.GetFileName(Path.TrimEndingDirectorySeparator(model));
-        var shared = last.Length == 0 || last == name || plan.Models.Count(other => Path.GetFileName(Path.TrimEndingDirectorySeparator(other.ToString())) == last) > 1;
+        var shared = last.Length == 0 || last == name || plan.Inputs.Count(other => Path.GetFileName(Path.TrimEndingDirectorySeparator(other.Name)) == last) > 1;
         return !shared ? last : model == name ? $"{model} (input)" : model;
     }
 }

@@ -35,8 +35,8 @@ internal static class RunCommand
     private static readonly Option[] NoEffect =
     [
         .. new[] { "--lazy-unpickle", "--low-cpu-memory", "--cuda", "--read-to-gpu", "--multi-gpu", "--async-write", "--clone-tensors",
-            "--trust-remote-code", "--safe-serialization", "--verbose" }.Select(name => new Option<bool>(name) { Hidden = true }),
-        .. new[] { "--transformers-cache", "--lora-merge-cache", "--lora-merge-dtype", "--gpu-rich" }.Select(name => new Option<string>(name) { Hidden = true }),
+            "--trust-remote-code", "--safe-serialization", "--verbose", "--load-in-4bit", "--load-in-8bit", "--i-understand-this-is-not-useful-without-training" }.Select(name => new Option<bool>(name) { Hidden = true }),
+        .. new[] { "--transformers-cache", "--lora-merge-cache", "--lora-merge-dtype", "--gpu-rich", "--device" }.Select(name => new Option<string>(name) { Hidden = true }),
     ];
 
     public static Command Create()
@@ -82,6 +82,8 @@ internal static class RunCommand
             output.WriteLine(RunReport.Json(results, job.Review));
         else if (!parsed.GetValue(Quiet))
             RunReport.Print(results, job.Review, output);
+        if (!parsed.GetValue(CommonOptions.Json) && !parsed.GetValue(Quiet))
+            RunReport.PrintTables(job.Measured, output);
         return job.Review?.Checked is { Passed: false } && parsed.GetValue(Gate) ? ExitCodes.Gate : ExitCodes.Done;
     }
 }

@@ -1,9 +1,11 @@
 using MergeKit.Cli.Display;
 using MergeKit.Core.Checkpoints.Writing;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Evaluation;
 using MergeKit.Core.Evaluation.Data;
 using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
+using MergeKit.Core.Moe;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Reports;
 using MergeKit.Inference.Checking;
@@ -14,7 +16,9 @@ namespace MergeKit.Cli.Commands;
 /// <summary>Carries out the documents of one recipe file, each after those it uses.</summary>
 internal sealed class RunJob
 {
+    private readonly Dictionary<string, StageModel> _inMemory = new(StringComparer.Ordinal);
     private IReadOnlyList<EvaluationRecipe> _evaluations = [];
+    private IReadOnlyList<IRecipeDocument> _documents = [];
 
     public required string RecipePath { get; init; }
 
@@ -41,17 +45,28 @@ internal sealed class RunJob
     /// <summary>What running the final result showed; null where it was not run.</summary>
     public ResultReview? Review { get; private set; }
 
+    /// <summary>What a file of ensembles alone, which makes no weights, measured.</summary>
+    public IReadOnlyList<EvaluationResult> Measured { get; private set; } = [];
+
     /// <summary>Runs every document; the result of the unnamed (or last) one goes to the output folder.</summary>
     public IReadOnlyList<MergeResult> Run(RunDisplay display)
     {
         var documents = RecipeReader.ReadDocuments(RecipePath);
-        var recipes = documents.OfType<Recipe>().ToList();
-        if (recipes.Count == 0)
-            throw new InputException($"{RecipePath}: no document with 'merge_method': there is nothing to merge");
-        _evaluations = [.. documents.OfType<EvaluationRecipe>()];
-        var order = RecipeSet.BuildOrder(recipes);
         OutputFolder.RequireFree(OutputPath);
+        _evaluations = [.. documents.OfType<EvaluationRecipe>()];
         RequireData();
+        documents = new SearchRun(Options with { OutputFolder = null }, Resume, display, Cancellation).Resolve(documents, OutputPath);
+        _documents = documents;
+        var recipes = documents.OfType<Recipe>().ToList();
+        if (recipes.Count == 0 && documents.OfType<EnsembleRecipe>().Any())
+        {
+            Measured = new EnsembleRun(RecipePath, OutputPath, Options, display, Cancellation).Run(documents);
+            return [];
+        }
+
+        if (recipes.Count == 0)
+            throw new InputException($"{RecipePath}: no document with 'merge_method', 'experts' or 'collapse': there is nothing to make");
+        var order = RecipeSet.BuildOrder(recipes);
         if (order.Count > 1)
             CheckAll(order);
         var stages = Stages.Open(OutputPath, IntermediatePath, order.Count > 1 ? RecipeSet.Result(recipes) : null, Resume);
@@ -67,6 +82,11 @@ internal sealed class RunJob
         {
             stages.Clear();
             throw;
+        }
+        finally
+        {
+            foreach (var stage in _inMemory.Values)
+                stage.Dispose();
         }
 
         stages.Clear();
@@ -99,7 +119,7 @@ internal sealed class RunJob
         var errors = new List<Problem>();
         foreach (var recipe in recipes.Where(recipe => RecipeSet.UsedBy(recipe, recipes).Count == 0))
         {
-            using var plan = MergePlanner.Plan(recipe, Options);
+            using var plan = RecipePlanner.Plan(recipe, Options);
             errors.AddRange(plan.Problems.Where(problem => problem.Severity == Severity.Error && !plan.Shortages.Contains(problem)));
         }
 
@@ -110,20 +130,47 @@ internal sealed class RunJob
     private MergeResult? RunOne(Recipe recipe, Stages? stages, bool isFinal, RunDisplay display)
     {
         var target = isFinal ? OutputPath : stages!.FolderOf(recipe);
-        using var plan = MergePlanner.Plan(recipe, Options with { NamedResults = stages?.Made ?? Options.NamedResults, OutputFolder = target });
+        var options = Options with { NamedResults = stages?.Made ?? Options.NamedResults, NamedModels = _inMemory, OutputFolder = target };
+        if (!isFinal && IsHeld(recipe))
+        {
+            Hold(RecipePlanner.Plan(recipe, options with { OutputFolder = null }), display);
+            return null;
+        }
+
+        using var plan = RecipePlanner.Plan(recipe, options);
         if (!isFinal && stages!.IsMade(recipe, plan))
             return null;
         display.ShowProblems(plan.Problems);
         RequireExecutable(plan);
+        var routers = RouterStage.Fill(plan, display, Cancellation);
         var progress = new MergeProgress();
         var runner = new MergeRunner(plan, progress);
         using (display.Follow(recipe.Name ?? Path.GetFileName(target), progress))
         {
-            var result = runner.Run(target, Resume, partial => Companions(plan, partial, isFinal, display), Cancellation);
+            var result = runner.Run(target, Resume, partial => Companions(plan, routers, partial, isFinal, display), Cancellation);
             display.ShowProblems(result.Problems);
             if (!isFinal)
                 stages!.Note(recipe, plan);
             return result;
+        }
+    }
+
+    /// <summary>Without an intermediate folder, a result that only later merges use is not written.</summary>
+    private bool IsHeld(Recipe recipe) => IntermediatePath is null && StageModel.CanHold(recipe)
+        && !_evaluations.Any(evaluation => evaluation.Models.Any(model => RecipeSet.Names(model, recipe)));
+
+    private void Hold(MergePlan plan, RunDisplay display)
+    {
+        try
+        {
+            display.ShowProblems(plan.Problems);
+            RequireExecutable(plan);
+            _inMemory.Add(plan.Recipe.Name!, new StageModel(plan));
+        }
+        catch
+        {
+            plan.Dispose();
+            throw;
         }
     }
 
@@ -136,14 +183,19 @@ internal sealed class RunJob
             throw new InputException(errors);
     }
 
-    private Dictionary<string, string> Companions(MergePlan plan, string folder, bool isFinal, RunDisplay display)
+    private Dictionary<string, string> Companions(MergePlan plan, RouterStage? routers, string folder, bool isFinal, RunDisplay display)
     {
         var files = new Dictionary<string, string> { ["mergekit_config.yml"] = plan.Recipe.Yaml };
         if (isFinal && !Options.Raw)
         {
-            Review = new ResultReview(plan, folder, Path.GetFileName(OutputPath), Device, display, Cancellation);
+            Review = new ResultReview(plan, folder, Path.GetFileName(OutputPath), Device, display, Cancellation) { Documents = _documents };
             if (Check is not null)
+            {
                 Review.Check(Check);
+                routers?.Survey(folder);
+                Review.Routers = routers?.Reports ?? [];
+            }
+
             foreach (var evaluation in _evaluations)
                 Review.Evaluate(evaluation);
             Review.AddFiles(files);

@@ -1,3 +1,4 @@
+using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Recipes.Yaml;
 
 namespace MergeKit.Core.Recipes;
@@ -16,13 +17,13 @@ internal static class DocumentKinds
 {
     private static readonly DocumentKind[] All =
     [
+        CollapseDocument.Kind,
         MergeDocument.Kind,
-        new("experts", "a mixture-of-experts document"),
-        new("shared_experts", "a mixture-of-experts document"),
-        new("ensemble", "an ensemble document"),
+        .. MoeDocument.Kinds,
+        EnsembleDocument.Kind,
         EvaluateDocument.Kind,
-        new("search", "a search document"),
-        new("genome", "a search document"),
+        SearchDocument.Kind,
+        GenomeDocument.Kind,
     ];
 
     /// <summary>Reads a document by its kind. One without any known mark is taken for a merge, whose reader then says what is missing.</summary>

@@ -12,6 +12,13 @@ public static class HtmlReport
     public static string Write(EvaluationReport report)
     {
         var html = new StringBuilder();
+        Append(html, report);
+        return Html.Page(report.Title, html.ToString());
+    }
+
+    /// <summary>The sections without the page around them.</summary>
+    internal static void Append(StringBuilder html, EvaluationReport report)
+    {
         foreach (var note in report.Notes)
             html.Append("<p class=\"note\">").Append(Html.Escape(note)).Append("</p>\n");
         if (report.Result is { } result)
@@ -23,11 +30,12 @@ public static class HtmlReport
             Comparisons(html, result.Comparisons);
         }
 
+        foreach (var routers in report.Routers)
+            RouterSection.Write(html, routers);
         if (report.Layers.Count > 0)
             Layers(html, report.Layers);
         if (report.Result is not null)
             AllMetrics(html, report.Result);
-        return Html.Page(report.Title, html.ToString());
     }
 
     private static void Overview(StringBuilder html, EvaluationResult result)
@@ -88,9 +96,9 @@ public static class HtmlReport
     private static void Layers(StringBuilder html, IReadOnlyList<LayerDelta> layers)
     {
         html.Append("<h2>What the merge changed</h2>\n<figure><figcaption>Norm of the change relative to the base, by layer</figcaption>\n")
-            .Append(HeatMap.Svg("relative norm of the change", layers, delta => delta.RelativeNorm, top: null))
+            .Append(HeatMap.Svg("relative norm of the change", [.. layers.Select(delta => (delta.Layer, delta.Component, delta.RelativeNorm))], top: null))
             .Append("</figure>\n<figure><figcaption>Sign conflict between the sources: share of entries</figcaption>\n")
-            .Append(HeatMap.Svg("sign conflict", layers, delta => delta.SignConflict, top: 1))
+            .Append(HeatMap.Svg("sign conflict", [.. layers.Select(delta => (delta.Layer, delta.Component, delta.SignConflict))], top: 1))
             .Append("</figure>\n");
     }
 }

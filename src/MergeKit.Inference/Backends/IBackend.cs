@@ -68,8 +68,9 @@ public interface IBackend : IDisposable
 
     /// <summary>Runs a pass over a batch after <see cref="Extend"/>; where an earlier pass of the same form was recorded, that may be replayed instead.</summary>
     /// <param name="batch">The batch.</param>
+    /// <param name="weights">What the pass uses; passes of other weights are other passes.</param>
     /// <param name="pass">Calls the operations below, and nothing else that matters.</param>
-    void Run(ForwardBatch batch, Action pass);
+    void Run(ForwardBatch batch, NetworkWeights weights, Action pass);
 
     /// <summary>hidden = scale x token row + position row + type row, then the norm where there is one.</summary>
     void Embed(EmbeddingWeights weights, ForwardBatch batch, IBuffer hidden);
@@ -121,8 +122,19 @@ public interface IBackend : IDisposable
     /// <summary>The most probable next token of every row, perhaps not known yet; a batch made by <see cref="ForwardBatch.Follow"/> can go on from there.</summary>
     IPendingIds QueueArgMax(HeadWeights weights, IBuffer hidden);
 
+    /// <summary>Logits of neighbouring rows, [rows, vocabulary]: as many as there is room for.</summary>
+    void LogitRows(HeadWeights weights, IBuffer hidden, int first, Span<float> logits)
+    {
+        var vocabulary = weights.Output.Rows;
+        for (var start = 0; start < logits.Length; start += vocabulary)
+            Logits(weights, hidden, first++, logits.Slice(start, vocabulary));
+    }
+
     /// <summary>Copies one row to another buffer, which then has that row only.</summary>
-    void CopyRow(IBuffer source, int row, IBuffer destination);
+    void CopyRow(IBuffer source, int row, IBuffer destination) => CopyRows(source, [row], destination);
+
+    /// <summary>Copies rows to another buffer, which then has these only.</summary>
+    void CopyRows(IBuffer source, ReadOnlySpan<int> rows, IBuffer destination);
 
     /// <summary>Copies one row to the host.</summary>
     void Read(IBuffer source, int row, Span<float> values);

@@ -26,12 +26,63 @@ internal sealed class BatchScorer(string name, Engine engine)
             var pack = items.GetRange(first, count);
             first += count;
             if (count == 1 && shared == 0 && pack[0].Continuations.Count == 1 && pack[0].Tokens(0) > _budget)
-                results[pack[0].First] = Alone(pack[0]);
+            {
+                var scores = new ScoreBuilder(engine, pack[0].Continuations[0]);
+                Alone(pack[0], scores.Take);
+                results[pack[0].First] = scores.Result;
+            }
             else
                 Together(pack, shared == 0 ? null : prefix.Of(pack[0].Context[..shared]), shared, results);
         }
 
         return results;
+    }
+
+    /// <summary>The laws of every continuation token, in ragged batches.</summary>
+    public HiddenRows Rows(IReadOnlyList<ScoreRequest> requests)
+    {
+        foreach (var request in requests)
+            Check(request);
+        var rows = new HiddenRows(engine);
+        for (var first = 0; first < requests.Count;)
+        {
+            var items = requests.Skip(first).Select(request => new Item(0, request.Context, [request.Continuation], Fed(request)));
+            var pack = new List<Item>();
+            var tokens = 0L;
+            foreach (var item in items)
+            {
+                if (pack.Count > 0 && tokens + item.Fed > _budget)
+                    break;
+                pack.Add(item);
+                tokens += item.Fed;
+            }
+
+            if (pack.Count == 1)
+                Alone(pack[0], (output, start, length) =>
+                    rows.Take(output, [.. Enumerable.Range(0, length).Where(row => start + row >= 0 && start + row < pack[0].Continuations[0].Length)]));
+            else
+                Whole(pack, rows);
+            first += pack.Count;
+        }
+
+        return rows;
+    }
+
+    /// <summary>One pass over whole items.</summary>
+    private void Whole(List<Item> pack, HiddenRows rows)
+    {
+        var caches = pack.ConvertAll(_ => engine.Backend.CreateCache());
+        try
+        {
+            var batch = ForwardBatch.Continue([.. pack.Select((item, i) => new SequencePart(caches[i], item.Joined(0, 0)))], retain: false);
+            int[] places = [.. pack.SelectMany((item, i) => Enumerable.Range(batch.Sequences[i].Start + item.Context.Length - 1, item.Continuations[0].Length))];
+            using (engine.Enter())
+                rows.Take(engine.Transformer.Forward(batch), places);
+        }
+        finally
+        {
+            caches.ForEach(cache => cache.Dispose());
+        }
     }
 
     /// <summary>Tokens to feed: the last one of a continuation is only a target, but it counts where rotary tables depend on the length.</summary>
@@ -92,20 +143,18 @@ internal sealed class BatchScorer(string name, Engine engine)
         return count;
     }
 
-    private TokenScores Alone(Item item)
+    /// <summary>One item, part by part: <paramref name="visit"/> gets each part's output, which target its first row predicts, and its rows.</summary>
+    private void Alone(Item item, Action<IBuffer, int, int> visit)
     {
         using var cache = engine.Backend.CreateCache();
-        var scores = new ScoreBuilder(engine, item.Continuations[0]);
         var start = -(item.Context.Length - 1);
         var ids = item.Joined(0, 0);
         foreach (var part in PassPlanner.Split(engine, ids))
         {
             using (engine.Enter())
-                scores.Take(engine.Transformer.Forward(ForwardBatch.Continue([new SequencePart(cache, part, ids.Length)])), start, part.Length);
+                visit(engine.Transformer.Forward(ForwardBatch.Continue([new SequencePart(cache, part, ids.Length)])), start, part.Length);
             start += part.Length;
         }
-
-        return scores.Result;
     }
 
     /// <summary>Contexts on copies of the prefix, then every continuation on a copy of its context; single continuations together with their context.</summary>

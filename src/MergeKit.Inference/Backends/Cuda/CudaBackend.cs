@@ -103,10 +103,10 @@ public sealed class CudaBackend : IBackend
 
     /// <inheritdoc/>
     /// <remarks>Decode steps are recorded and replayed, unless a part of them waits for the host.</remarks>
-    public void Run(ForwardBatch batch, Action pass)
+    public void Run(ForwardBatch batch, NetworkWeights weights, Action pass)
     {
         if (CudaDecode.IsStep(batch) && _experts.All(moe => CudaMoe.IsOnDevice(_cuda.Device, moe, _network.HiddenSize, _type, batch.Tokens)))
-            _replay.Run((batch.Sequences.Length, _batch.TableStride, _attention.StepKey), pass);
+            _replay.Run(new StepKey(weights, batch.Sequences.Length, _batch.TableStride, _attention.StepKey), pass);
         else
             pass();
     }
@@ -243,12 +243,14 @@ public sealed class CudaBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public void CopyRow(IBuffer source, int row, IBuffer destination)
+    public void CopyRows(IBuffer source, ReadOnlySpan<int> rows, IBuffer destination)
     {
         _cuda.MakeCurrent();
         var from = (CudaBuffer)source;
         var bytes = (long)from.Columns * from.Type.Size();
-        _cuda.Stream.Copy(((CudaBuffer)destination).Resize(1, from.Columns, from.Type), from.Pointer + (nint)(row * bytes), bytes);
+        nint target = ((CudaBuffer)destination).Resize(rows.Length, from.Columns, from.Type);
+        for (var i = 0; i < rows.Length; i++)
+            _cuda.Stream.Copy(target + (nint)(i * bytes), from.Pointer + (nint)(rows[i] * bytes), bytes);
     }
 
     /// <inheritdoc/>

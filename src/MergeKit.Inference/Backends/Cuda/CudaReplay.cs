@@ -1,13 +1,28 @@
 namespace MergeKit.Inference.Backends.Cuda;
 
+/// <summary>The form of a decode step: what decides launches beside the contents of buffers.</summary>
+/// <param name="Weights">What it computes with; compared by identity.</param>
+/// <param name="Sequences">Its sequences.</param>
+/// <param name="TableStride">Entries of a sequence's page table.</param>
+/// <param name="Plan">See <see cref="CudaDecode.Key"/>.</param>
+internal sealed record StepKey(NetworkWeights Weights, int Sequences, int TableStride, int Plan)
+{
+    /// <inheritdoc/>
+    public bool Equals(StepKey? other) =>
+        other is not null && ReferenceEquals(Weights, other.Weights) && (Sequences, TableStride, Plan) == (other.Sequences, other.TableStride, other.Plan);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(Weights), Sequences, TableStride, Plan);
+}
+
 /// <summary>Decode steps as CUDA graphs: the second step of a form is recorded, later ones are replayed as long as no buffer has moved.</summary>
 internal sealed class CudaReplay(CudaContext cuda) : IDisposable
 {
     private const int MostGraphs = 128;
-    private readonly Dictionary<(int Sequences, int TableStride, int Plan), Entry> _entries = [];
+    private readonly Dictionary<StepKey, Entry> _entries = [];
 
-    /// <summary>Runs a step whose form <paramref name="key"/> describes: what decides launches beside the contents of buffers.</summary>
-    public void Run((int Sequences, int TableStride, int Plan) key, Action pass)
+    /// <summary>Runs a step whose form <paramref name="key"/> describes.</summary>
+    public void Run(StepKey key, Action pass)
     {
         var moves = cuda.Memory.Moves;
         if (!_entries.TryGetValue(key, out var entry) || entry.Moves != moves)
@@ -44,7 +59,7 @@ internal sealed class CudaReplay(CudaContext cuda) : IDisposable
         entry.Shapes = [.. touched.Select(buffer => (buffer, buffer.Rows, buffer.Columns, buffer.Type))];
     }
 
-    private void Forget((int Sequences, int TableStride, int Plan) key)
+    private void Forget(StepKey key)
     {
         if (_entries.Remove(key, out var old))
             old.Graph?.Dispose();

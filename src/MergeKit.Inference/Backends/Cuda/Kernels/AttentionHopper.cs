@@ -7,11 +7,18 @@ namespace MergeKit.Inference.Backends.Cuda.Kernels;
 /// <param name="Unused">Fills four words.</param>
 internal readonly record struct AttentionTile(int Sequence, int First, int Head, int Unused);
 
+/// <summary>How the attention of prompts cuts its work.</summary>
+/// <param name="Rows">Queries of a tile, 64 for each consumer warpgroup.</param>
+/// <param name="Keys">Keys of a step.</param>
+/// <param name="Stages">Blocks of keys, and of values, in shared memory.</param>
+/// <param name="Depth">Tiles known ahead, and their queries in shared memory.</param>
+internal readonly record struct HopperTile(int Rows, int Keys, int Stages, int Depth);
+
 /// <summary>Attention of prompts on Hopper: TMA, warp specialisation, warpgroup products.</summary>
 internal static class AttentionHopper
 {
     private const long CacheBytes = 32L << 20;
-    private const int TileBytes = 40, TilesAhead = 2;
+    private const int TileBytes = 40;
     private const float Log2E = 1.4426950408889634f;
     private static readonly int[] TestLengths = [1, 512, 1024, 4096], TestExtras = [0, 2, 5, 7];
 
@@ -20,30 +27,26 @@ internal static class AttentionHopper
         device.IsHopper && form is { Type: CudaType.BFloat16, HeadDim: 64 or 128, Alibi: false } && form.ValueDim == form.HeadDim;
 
     /// <summary>The tile for a head size, a mask and the longest sequence: what measured best for each on an H100.</summary>
-    public static (int Rows, int Keys) Choose(int headDim, bool causal, int longest) => (headDim, causal, longest) switch
+    public static HopperTile Choose(int headDim, bool causal, int longest, bool softcap = false) => (headDim, causal, longest) switch
     {
-        (64, _, <= 512) => (64, 128),
-        (64, _, _) => (192, 128),
-        (_, _, <= 256) => (64, 64),
-        (_, false, >= 2048) => (192, 80),
-        _ => (128, 128),
+        (64, true, <= 1024) or (64, false, <= 512) => new HopperTile(128, 128, 4, 4),
+        (64, _, _) => softcap ? new HopperTile(128, 128, 2, 2) : new HopperTile(192, 128, 2, 2),
+        (_, _, <= 512) => new HopperTile(128, 128, 2, 3),
+        (_, false, >= 2048) => new HopperTile(192, 80, 2, 2),
+        _ => new HopperTile(128, 128, 2, 2),
     };
 
     /// <summary>The variant for a form and a tile.</summary>
-    public static KernelSpec Configure(in AttentionForm form, (int Rows, int Keys) tile)
+    public static KernelSpec Configure(in AttentionForm form, HopperTile tile) => new("AttentionHopper", "attention",
+    [
+        ("HEAD_DIM", form.HeadDim), ("BM", tile.Rows), ("BN", tile.Keys), ("STAGES", tile.Stages), ("DEPTH", tile.Depth), ("CAUSAL", form.Causal ? 1 : 0),
+        ("WINDOW", form.Window > 0 ? 1 : 0), ("SOFTCAP", form.Softcap > 0 ? 1 : 0), ("SINKS", form.Sinks ? 1 : 0),
+    ])
     {
-        const int Stages = 2;
-        return new KernelSpec("AttentionHopper", "attention",
-        [
-            ("HEAD_DIM", form.HeadDim), ("BM", tile.Rows), ("BN", tile.Keys), ("STAGES", Stages), ("CAUSAL", form.Causal ? 1 : 0),
-            ("WINDOW", form.Window > 0 ? 1 : 0), ("SOFTCAP", form.Softcap > 0 ? 1 : 0), ("SINKS", form.Sinks ? 1 : 0),
-        ])
-        {
-            NeedsHopper = true,
-            Wgmma = [new WgmmaShape(tile.Keys, false, false), new WgmmaShape(form.HeadDim, true, true)],
-            SharedBytes = 2 * form.HeadDim * (2 * tile.Rows + 2 * Stages * tile.Keys) + 1024 + 32 + 16 * TilesAhead + 32 * Stages + 16 + TilesAhead * TileBytes,
-        };
-    }
+        NeedsHopper = true,
+        Wgmma = [new WgmmaShape(tile.Keys, false, false), new WgmmaShape(form.HeadDim, true, true)],
+        SharedBytes = 2 * form.HeadDim * (tile.Depth * tile.Rows + 2 * tile.Stages * tile.Keys) + 1024 + 32 * (tile.Depth + tile.Stages) + 16 + tile.Depth * TileBytes,
+    };
 
     /// <summary>The variants that tests compile: all there are.</summary>
     public static IEnumerable<KernelSpec> Variants() =>
@@ -53,7 +56,7 @@ internal static class AttentionHopper
         from extras in TestExtras
         let form = new AttentionForm(
             CudaType.BFloat16, 8, 2, 64 * headDim, 64 * headDim, 1, causal == 1, (extras & 1) * 512, (extras & 2) * 25, false, (extras & 4) != 0)
-        select Configure(form, Choose(form.HeadDim, form.Causal, longest));
+        select Configure(form, Choose(form.HeadDim, form.Causal, longest, form.Softcap > 0));
 
     /// <summary>All tiles of a batch in the order of work: heads whose keys and values fit the second-level cache together, and among those the longest first.</summary>
     public static AttentionTile[] Tiles(IReadOnlyList<DeviceSequence> sequences, in AttentionForm form, int rows)
@@ -90,7 +93,7 @@ internal static class AttentionHopper
     /// <param name="counter">Eight bytes of zeros; left so.</param>
     /// <param name="x">Operands; the tiles are <see cref="AttentionTile"/>.</param>
     public static void Launch(
-        CudaContext cuda, in AttentionForm form, (int Rows, int Keys) shape, int tokens, int keyRows, int tiles, nint counter, in AttentionOperands x)
+        CudaContext cuda, in AttentionForm form, HopperTile shape, int tokens, int keyRows, int tiles, nint counter, in AttentionOperands x)
     {
         if (tiles == 0)
             return;
@@ -113,7 +116,7 @@ internal static class AttentionHopper
             CappedScale = form.Softcap > 0 ? form.Scale / form.Softcap : 0,
             CapLog2 = form.Softcap * Log2E,
         };
-        cuda.Kernel(Configure(form, shape)).Launch(cuda.Stream, (Math.Min(cuda.Device.Multiprocessors * (shape.Rows == 64 ? 2 : 1), tiles), 1, 1), 128 * (shape.Rows / 64 + 1), parameters);
+        cuda.Kernel(Configure(form, shape)).Launch(cuda.Stream, (Math.Min(cuda.Device.Multiprocessors, tiles), 1, 1), 128 * (shape.Rows / 64 + 1), parameters);
     }
 
     /// <summary>Keys that some query of a tile sees.</summary>

@@ -7,11 +7,10 @@
 // products (arXiv 2407.08608). The maximum of a row moves only when it grew by more than 2^8, which changes nothing
 // after normalisation but rounding.
 // The first product of a tile is issued behind the last of the tile before, whose normalisation and store it hides; Q is
-// held twice for that. Short sequences, whose tiles are mostly beginning and end, have blocks of one consumer warpgroup,
-// two on a multiprocessor.
+// held DEPTH times for that; short sequences, which memory bounds, have more of it under way.
 // Tiles may hold rows of the next sequence: as keys they are masked, as queries not stored; values must be finite.
 //
-// -D: HEAD_DIM (64, 128) BM BN STAGES CAUSAL WINDOW SOFTCAP SINKS
+// -D: HEAD_DIM (64, 128) BM (128, 192) BN STAGES (of K, of V) DEPTH (tiles known ahead and their Q) CAUSAL WINDOW SOFTCAP SINKS
 #include "attention.cuh"
 #include "hopper.cuh"
 #include "wgmma.cuh"
@@ -23,10 +22,8 @@ constexpr int kConsumers = BM / 64;
 constexpr int kThreads = 128 * (kConsumers + 1);
 constexpr int kQBytes = BM * HEAD_DIM * 2;       // a tile is stored as HEAD_DIM/64 panels of 64 columns (128 B)
 constexpr int kKVBytes = BN * HEAD_DIM * 2;
-constexpr int kBlocks = kConsumers == 1 ? 2 : 1;  // on a multiprocessor
-constexpr int kProducerRegs = kConsumers == 3 ? 32 : 24;
-constexpr int kConsumerRegs = kConsumers == 3 ? 160 : kConsumers == 2 ? 240 : 232;
-constexpr int kTiles = 2;                        // known ahead: more would spoil the order of work
+constexpr int kProducerRegs = kConsumers == 2 ? 24 : 32;
+constexpr int kConsumerRegs = kConsumers == 2 ? 240 : 160;
 
 struct Params {
     TensorMap q, k, v;
@@ -151,15 +148,15 @@ __device__ __forceinline__ Tile make_tile(const Params& p, int index) {
 
 struct Smem {
     u32 q, k, v;                                     // tile storage
-    u32 q_full, q_empty, k_full, k_empty, v_full, v_empty, t_full, t_empty;   // barriers; Q has two slots
-    Tile* ring;                                      // kTiles
+    u32 q_full, q_empty, k_full, k_empty, v_full, v_empty, t_full, t_empty;   // barriers
+    Tile* ring;                                      // DEPTH tiles
 };
 
 // ---- producer: one thread finds tiles, one loads them
 
 __device__ __forceinline__ void scheduler(const Params& p, const Smem& m) {
     Ring tp{0, 1};
-    for (int tile = blockIdx.x;; tp.next(kTiles)) {
+    for (int tile = blockIdx.x;; tp.next(DEPTH)) {
         const Tile t = make_tile(p, tile);
         barrier_wait(m.t_empty + 8 * tp.slot, tp.phase);
         m.ring[tp.slot] = t;
@@ -176,15 +173,15 @@ __device__ __forceinline__ void scheduler(const Params& p, const Smem& m) {
 }
 
 __device__ __forceinline__ void producer(const Params& p, const Smem& m) {
-    Ring kp{0, 1}, vp{0, 1}, qp{0, 1}, tp{0, 0};
-    for (;; tp.next(kTiles), qp.next(2)) {
+    Ring kp{0, 1}, vp{0, 1}, tp{0, 0};
+    for (;; tp.next(DEPTH)) {
         barrier_wait(m.t_full + 8 * tp.slot, tp.phase);
         const Tile& t = m.ring[tp.slot];         // stays in shared memory: the producer has few registers
         if (t.head < 0) break;
         const int kv_head = t.head / p.group;
-        barrier_wait(m.q_empty + 8 * qp.slot, qp.phase);
-        barrier_expect(m.q_full + 8 * qp.slot, kQBytes);
-        load_head_tile(m.q + qp.slot * kQBytes, &p.q, m.q_full + 8 * qp.slot, t.query_start + t.first, t.head, kEvictFirst);
+        barrier_wait(m.q_empty + 8 * tp.slot, tp.phase ^ 1);
+        barrier_expect(m.q_full + 8 * tp.slot, kQBytes);
+        load_head_tile(m.q + tp.slot * kQBytes, &p.q, m.q_full + 8 * tp.slot, t.query_start + t.first, t.head, kEvictFirst);
         for (int n = t.blocks - 1; n >= t.lowest - 1; n--) {
             if (n >= t.lowest) {
                 barrier_wait(m.k_empty + 8 * kp.slot, kp.phase);
@@ -209,7 +206,7 @@ struct Consumer {
     const Params& p;
     const Smem& m;
     int wg, lane;
-    Ring kp, vp, qp, tp;
+    Ring kp, vp, tp;                             // tp: tiles and their Q
     u64 dq0, dk0, dv0;
     float o[HEAD_DIM / 2];
     float s[BN / 2];
@@ -236,7 +233,7 @@ struct Consumer {
         turn_wait();
         pin(s);
         wgmma_fence();
-        issue_qk(s, dq(qp.slot), dk());
+        issue_qk(s, dq(tp.slot), dk());
         barrier_wait(m.v_full + 8 * vp.slot, vp.phase);
         pin(o); pin(pr);
         wgmma_fence();
@@ -312,12 +309,12 @@ struct Consumer {
     __device__ __forceinline__ void first_product() {
         barrier_wait(m.t_full + 8 * tp.slot, tp.phase);
         if (m.ring[tp.slot].head >= 0) {
-            barrier_wait(m.q_full + 8 * qp.slot, qp.phase);
+            barrier_wait(m.q_full + 8 * tp.slot, tp.phase);
             barrier_wait(m.k_full + 8 * kp.slot, kp.phase);
         }
         pin(s);
         wgmma_fence();
-        issue_qk(s, dq(qp.slot), dk());
+        issue_qk(s, dq(tp.slot), dk());
     }
     __device__ __forceinline__ void end_first_product() {
         wgmma_wait<0>();
@@ -364,14 +361,13 @@ struct Consumer {
                 accumulate = true;
             }
 #endif
-            release(m.q_empty + 8 * qp.slot);    // every product that reads Q is complete
+            release(m.q_empty + 8 * slot);       // every product that reads Q is complete
 
             barrier_wait(m.v_full + 8 * vp.slot, vp.phase);
             pin(o); pin(pr);
             wgmma_fence();
             issue_pv(o, pr, dv(), accumulate);
-            tp.next(kTiles);
-            qp.next(2);
+            tp.next(DEPTH);
             first_product();
             end_rows(inv, t.head);
             wgmma_wait<1>();
@@ -392,18 +388,18 @@ struct Consumer {
 
 // ---- kernel
 
-extern "C" __global__ void __launch_bounds__(kThreads, kBlocks) attention(const __grid_constant__ Params p) {
+extern "C" __global__ void __launch_bounds__(kThreads, 1) attention(const __grid_constant__ Params p) {
     extern __shared__ unsigned char raw[];
     u32 base = (smem_u32(raw) + 1023) & ~1023u;                     // the swizzle needs 1024 B alignment
     Smem m;
     m.q = base;
-    m.k = m.q + 2 * kQBytes;
+    m.k = m.q + DEPTH * kQBytes;
     m.v = m.k + STAGES * kKVBytes;
     m.q_full = m.v + STAGES * kKVBytes;
-    m.q_empty = m.q_full + 16;
-    m.t_full = m.q_full + 32;
-    m.t_empty = m.t_full + 8 * kTiles;
-    m.k_full = m.t_empty + 8 * kTiles;
+    m.q_empty = m.q_full + 8 * DEPTH;
+    m.t_full = m.q_empty + 8 * DEPTH;
+    m.t_empty = m.t_full + 8 * DEPTH;
+    m.k_full = m.t_empty + 8 * DEPTH;
     m.k_empty = m.k_full + 8 * STAGES;
     m.v_full = m.k_empty + 8 * STAGES;
     m.v_empty = m.v_full + 8 * STAGES;
@@ -411,11 +407,9 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks) attention(const 
 
     if (threadIdx.x == 0) {
         constexpr int kWarps = 4 * kConsumers;                     // each consumer warp releases for itself
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < DEPTH; i++) {
             barrier_init(m.q_full + 8 * i, 1);
             barrier_init(m.q_empty + 8 * i, kWarps);
-        }
-        for (int i = 0; i < kTiles; i++) {
             barrier_init(m.t_full + 8 * i, 1);
             barrier_init(m.t_empty + 8 * i, kWarps + 1);           // and the producer
         }
@@ -437,7 +431,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks) attention(const 
     } else {
         more_registers<kConsumerRegs>();
         int wg = group - 1;
-        Consumer c{p, m, wg, (int)(threadIdx.x & 31), Ring{0, 0}, Ring{0, 0}, Ring{0, 0}, Ring{0, 0},
+        Consumer c{p, m, wg, (int)(threadIdx.x & 31), Ring{0, 0}, Ring{0, 0}, Ring{0, 0},
                    matrix_descriptor(m.q + 64 * 128 * wg, 0), matrix_descriptor(m.k, 0), matrix_descriptor(m.v, BN * 128)};
         c.run();
     }

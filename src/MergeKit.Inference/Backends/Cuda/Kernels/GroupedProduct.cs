@@ -68,9 +68,9 @@ internal static class GroupedProduct
     /// <summary>The tile for a mean number of rows per expert, as measured on an H100.</summary>
     public static GroupedTile Choose(int rows, int experts) => (rows / experts) switch
     {
-        <= 64 => new GroupedTile(64, 1, 16, 2),
-        <= 192 => new GroupedTile(128, 1, 16, 2),
-        _ => new GroupedTile(128, 2, 8, 2),
+        <= 64 => new GroupedTile(64, 1, 16, 0),
+        <= 192 => new GroupedTile(128, 1, 16, 0),
+        _ => new GroupedTile(128, 2, 8, 0),
     };
 
     /// <summary>The variant for a form and a tile.</summary>

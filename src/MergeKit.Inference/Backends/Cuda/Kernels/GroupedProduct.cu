@@ -9,6 +9,7 @@
 //
 // -D: BM (64, 128) BN (128, 256) STAGES CLUSTER (1, 2) GROUP LAG (blocks of K) BIAS ACTIVATION CLAMPED
 //     EPILOGUE (0: bf16; 1: rows 2i, 2i + 1 of B are gate and up, C[rows, N / 2] = act(gate) up; 2: log-probabilities)
+#define FAST_ACTIVATION 1
 #include "activation.cuh"
 #include "hopper.cuh"
 #include "wgmma.cuh"

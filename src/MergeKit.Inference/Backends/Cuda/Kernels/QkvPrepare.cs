@@ -42,6 +42,8 @@ internal static class QkvPrepare
             yield return Configure(plain with { QueryNorm = head, KeyNorm = head }, type, few: true);
             yield return Configure(plain with { QueryNorm = head with { Size = 4096, GroupSize = 4096 }, KeyNorm = head with { Size = 1024, GroupSize = 1024 } }, type);
             yield return Configure(plain with { Heads = 71, KvHeads = 1, HeadDim = 64, ValueDim = 64, Layout = QkvLayout.GroupedByKvHead, Rope = new RopeSpec { Dim = 32, Theta = 1e4, Interleaved = true } }, type);
+            yield return Configure(plain with { Rope = null }, type);
+            yield return Configure(plain with { HeadDim = 80, ValueDim = 80, Rope = new RopeSpec { Dim = 40, Theta = 1e4 } }, type);
             yield return Configure(plain with { Rope = null, QueryNorm = head with { Kind = NormKind.Layer } }, type);
         }
     }

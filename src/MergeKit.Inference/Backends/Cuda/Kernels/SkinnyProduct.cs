@@ -55,15 +55,25 @@ internal static class SkinnyProduct
     private const int StaticBytes = 4096;
 
     /// <summary>What it costs to add the parts of K at the end, in columns of a tile that could be read meanwhile; and for each part more.</summary>
-    private const int MergeCost = 1200, PartCost = 100;
+    private const int MergeCost = 2000, PartCost = 100;
+
+    /// <summary>More memory than any H100 has.</summary>
+    private const long H100Bytes = 100L << 30;
 
     /// <summary>Rows of x that are staged in the time of one of W.</summary>
-    private const int StageShare = 40;
+    private const int StageShare = 90;
 
     /// <summary>Whether a product can be done on a device; where not, cuBLASLt does it.</summary>
     public static bool Supports(CudaDevice device, in SkinnyForm form) =>
         form is { Rows: >= 1 and <= MostRows, Outputs: > 0, Inputs: > 0 } && form.Inputs % 8 == 0 && (form.Gate == GateKind.None || form.Outputs % 2 == 0)
         && (device.IsHopper || form.Rows <= 8);
+
+    /// <summary>
+    /// Whether it was measured to be at least as fast as cuBLAS: up to 8 rows; up to 16 where x fits one block, but not on an H200, whose
+    /// memory outruns the kernel's arithmetic there.
+    /// </summary>
+    public static bool IsFaster(CudaDevice device, in SkinnyForm form) =>
+        Supports(device, form) && (form.Rows <= 8 || (device.TotalBytes < H100Bytes && Choose(form, device).Splits == 1));
 
     /// <summary>Whether a product over experts can be done: x of an expert has to fit one block.</summary>
     public static bool SupportsExperts(CudaDevice device, in SkinnyForm form, int experts) =>

@@ -82,20 +82,24 @@ __device__ __forceinline__ void finish(const Params& p, float v, int tile, int r
 #if !GROUPED
 // Adds what the blocks that share K left of the tiles begin, begin + step, ...; one of the blocks calls it.
 __device__ __forceinline__ void merge(const Params& p, int tiles, int begin, int step) {
-    constexpr int kOut = 16 * kRows, kBatch = 4;
+    constexpr int kOut = 16 * kRows, kBatch = 2, kMost = 8;      // all parts of an output are asked for at once
     const int all = (tiles - begin + step - 1) / step * kOut;
     for (int i0 = 0; i0 < all; i0 += kThreads * kBatch) {
-        float v[kBatch] = {};
-        for (int s = 0; s < p.splits; s++)
+        float x[kBatch][kMost];
 #pragma unroll
-            for (int b = 0; b < kBatch; b++) {
+        for (int b = 0; b < kBatch; b++)
+#pragma unroll
+            for (int s = 0; s < kMost; s++) {
                 const int i = i0 + b * kThreads + threadIdx.x;
-                if (i < all) v[b] += __ldcg(p.partials + (i64)(s * tiles + begin + i / kOut * step) * kOut + i % kOut);
+                x[b][s] = i < all && s < p.splits ? __ldcg(p.partials + (i64)(s * tiles + begin + i / kOut * step) * kOut + i % kOut) : 0.0f;
             }
 #pragma unroll
         for (int b = 0; b < kBatch; b++) {
             const int i = i0 + b * kThreads + threadIdx.x, m = i / 16 % kRows;
-            finish(p, v[b], begin + i / kOut * step, i % 16, m, i < all && m < p.rows, 0, 0);
+            float v = 0;
+#pragma unroll
+            for (int s = 0; s < kMost; s++) v += x[b][s];
+            finish(p, v, begin + i / kOut * step, i % 16, m, i < all && m < p.rows, 0, 0);
         }
     }
 }

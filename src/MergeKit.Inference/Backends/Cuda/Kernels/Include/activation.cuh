@@ -1,10 +1,17 @@
 // Pointwise functions of feed-forward blocks.
+// FAST_ACTIVATION: by approximations, for results that are rounded to bf16.
 // -D: ACTIVATION (0 silu, 1 gelu, 2 gelu by tanh, 3 quick gelu, 4 relu, 5 relu squared, 6 tanh) CLAMPED
 #pragma once
 #include "common.cuh"
 
 __device__ __forceinline__ float activate(float x) {
-#if ACTIVATION == 0
+#if FAST_ACTIVATION && ACTIVATION == 0
+    return __fdividef(x, 1.0f + exp2_approx(x * -1.4426950408889634f));
+#elif FAST_ACTIVATION && ACTIVATION == 2
+    return 0.5f * x * (1.0f + tanh_exp(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+#elif FAST_ACTIVATION && ACTIVATION == 3
+    return __fdividef(x, 1.0f + exp2_approx(x * (-1.702f * 1.4426950408889634f)));
+#elif ACTIVATION == 0
     return x / (1.0f + expf(-x));
 #elif ACTIVATION == 1
     return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
