@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using MergeKit.Core.Ensembles;
+using MergeKit.Core.Ensembles.Combiners;
 using MergeKit.Core.Ensembles.Learning;
 using MergeKit.Core.Tests.Evaluation;
 
@@ -75,12 +76,18 @@ internal sealed class LearningOperations : IGoldenOperations
 
     private static object Posterior(JsonObject input)
     {
-        var posterior = new PosteriorWeights(input["prior"].Numbers(), input["temper"].Number(), input["share"].Number());
-        var (weights, steps) = (new List<double[]> { posterior.Current.ToArray() }, new List<double>());
-        foreach (var row in Rows(input["logprobs"]))
+        var combiner = new PosteriorCombiner(input["prior"].Numbers(), input["temper"].Number(), input["share"].Number());
+        var state = new double[combiner.StateSize];
+        combiner.Begin(state);
+        var (weights, steps) = (new List<double[]> { Array.ConvertAll(state, Math.Exp) }, new List<double>());
+        foreach (var (t, row) in Rows(input["logprobs"]).Index())
         {
-            steps.Add(posterior.Observe(row));
-            weights.Add([.. posterior.Current]);
+            var next = new double[state.Length];
+            var step = new StepContext { Position = t, State = state };
+            steps.Add(combiner.LogProb(step, row));
+            combiner.Observe(step, row, next);
+            state = next;
+            weights.Add(Array.ConvertAll(state, Math.Exp));
         }
 
         return new { weights, step_logprob = steps, sequence_logprob = steps.Sum() };
@@ -89,7 +96,7 @@ internal sealed class LearningOperations : IGoldenOperations
     private static object Perplexity(JsonObject input)
     {
         var nll = Rows(input["prompt_logprobs"]).Select(row => -row.Average()).ToArray();
-        return new { perplexities = nll.Select(Math.Exp), weights = PackLlmWeights.Similarity(nll, input["tau"].Number()) };
+        return new { perplexities = nll.Select(Math.Exp), weights = PerplexityCombiner.Weights(nll, input["tau"].Number()) };
     }
 
     private static object PackGreedy(JsonObject input)

@@ -15,23 +15,10 @@ public sealed record PackStep(int Member, double Keep, double Nll);
 /// <param name="Weights">The coefficients of the members' logits, in the order given.</param>
 public sealed record PackResult(double[] MemberNll, int[] Order, IReadOnlyList<PackStep> Steps, double[] Weights);
 
-/// <summary>Weights from how well members predict a text, such as the prompt (PackLLM, Mavromatis et al. 2024).</summary>
+/// <summary>PackLLM's weights by greedy search (Mavromatis et al. 2024); those by similarity are <see cref="Combiners.PerplexityCombiner.Weights"/>.</summary>
 public static class PackLlmWeights
 {
     private const int BlockDoubles = 1 << 19;
-
-    /// <summary>softmax(-NLL / tau) of mean negative log-likelihoods; tau = 1 is in proportion to 1 / perplexity. Errors: tau not above 0, a NaN.</summary>
-    public static double[] Similarity(IReadOnlyList<double> nll, double tau = 1)
-    {
-        if (!(tau > 0) || nll.Count == 0 || nll.Any(double.IsNaN))
-            throw new LearningException(LearningError.InvalidInput, $"tau {tau} with the NLLs [{string.Join(", ", nll)}]; wanted a tau above 0 and numbers");
-        var least = nll.Min();
-        if (double.IsInfinity(least))
-            throw new LearningException(LearningError.ZeroProbability, "every member gives the text probability 0");
-        double[] weights = [.. nll.Select(value => Math.Exp((least - value) / tau))];
-        var sum = weights.Sum();
-        return [.. weights.Select(weight => weight / sum)];
-    }
 
     /// <summary>The greedy search: members by rising NLL; with each the logits become keep x current + (1 - keep) x next, keep from the grid 0, 1/steps .. 1,
     /// the smallest NLL wins and the smaller keep on ties.</summary>

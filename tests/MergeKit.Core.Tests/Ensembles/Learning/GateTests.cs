@@ -2,7 +2,7 @@ using MergeKit.Core.Ensembles.Learning;
 
 namespace MergeKit.Core.Tests.Ensembles.Learning;
 
-/// <summary>The gate, posterior weights and PackLLM's weights: properties beside the golden values.</summary>
+/// <summary>The gate and the greedy search: properties beside the golden values.</summary>
 public sealed class GateTests
 {
     /// <summary>The sign of the first feature says which of two members knows the token; the second feature says nothing.</summary>
@@ -31,29 +31,6 @@ public sealed class GateTests
         var still = LinearWeights.Fit(scores);
         var gate = Gate.Fit(features, scores, 1e6, still.Weights);
         Assert.Equal(still.MeanLogLikelihood, gate.Evaluate(features, scores).MeanLogLikelihood, 4);
-    }
-
-    [Fact]
-    public void A_posterior_without_share_is_the_Bayes_mixture_of_sequences()
-    {
-        double[][] rows = [[-1, -2], [-0.5, -4], [-3, -0.1]];
-        var posterior = new PosteriorWeights([0.3, 0.7]);
-        var total = rows.Sum(row => posterior.Observe(row));
-        Assert.Equal(Math.Log((0.3 * Math.Exp(-4.5)) + (0.7 * Math.Exp(-6.1))), total, 12);
-        var shared = new PosteriorWeights([1, 1], share: 1);
-        shared.Observe([-1, -50]);
-        Assert.Equal([0.5, 0.5], shared.Current);
-        Assert.Equal(LearningError.ZeroProbability, Assert.Throws<LearningException>(() => new PosteriorWeights([1, 0]).Observe([double.NegativeInfinity, -1])).Error);
-        Assert.Equal(LearningError.InvalidInput, Assert.Throws<LearningException>(() => new PosteriorWeights([-1, 2])).Error);
-    }
-
-    [Fact]
-    public void Similarity_weights_sharpen_as_tau_falls()
-    {
-        var (soft, sharp) = (PackLlmWeights.Similarity([1, 2], 10), PackLlmWeights.Similarity([1, 2], 0.1));
-        Assert.InRange(soft[0], 0.5, 0.53);
-        Assert.InRange(sharp[0], 0.999, 1);
-        Assert.Equal(LearningError.InvalidInput, Assert.Throws<LearningException>(() => PackLlmWeights.Similarity([1, 2], 0)).Error);
     }
 
     [Fact]
