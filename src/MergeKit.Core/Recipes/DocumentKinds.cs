@@ -21,6 +21,8 @@ internal static class DocumentKinds
         new("shared_experts", "a mixture-of-experts document"),
         new("ensemble", "an ensemble document"),
         EvaluateDocument.Kind,
+        CascadeDocument.Kind,
+        StagesDocument.Kind,
         new("search", "a search document"),
         new("genome", "a search document"),
     ];

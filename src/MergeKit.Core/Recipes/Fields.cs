@@ -75,6 +75,33 @@ internal sealed class Fields
     public int? Integer(string key, int least) =>
         this[key] is { } node ? Values.Integer(node, $"'{key}'", least, Problems) : null;
 
+    /// <summary>A finite number within bounds.</summary>
+    public double? Number(string key, double least = double.NegativeInfinity, double most = double.PositiveInfinity)
+    {
+        if (this[key] is not { } node)
+            return null;
+        if (Values.Number(node) is { } number && double.IsFinite(number) && number >= least && number <= most)
+            return number;
+        var bounds = (double.IsFinite(least), double.IsFinite(most)) switch
+        {
+            (true, true) => FormattableString.Invariant($" from {least} to {most}"),
+            (true, false) => FormattableString.Invariant($" of at least {least}"),
+            _ => "",
+        };
+        Problems.Error($"'{key}' is {node.Describe()}; wanted a number{bounds}", node.Location);
+        return null;
+    }
+
+    /// <summary>One of several words; the first where the key is absent or wrong.</summary>
+    public string OneOf(string key, IReadOnlyList<string> words)
+    {
+        if (Text(key) is not { } word)
+            return words[0];
+        if (!words.Contains(word))
+            Problems.Error($"'{key}' is '{Yaml.Quoting.Shorten(word)}'.{Spelling.Hint(word, words)} Known: {string.Join(", ", words)}", this[key]!.Location);
+        return word;
+    }
+
     /// <summary>An element type, by its torch name.</summary>
     public DType? ElementType(string key)
     {

@@ -40,22 +40,9 @@ internal static class LearnReader
         var before = owner.Problems.Errors;
         var settings = new LearnSettings(
             fields.Text("data") ?? "", fields.Text("prompt", allowBlank: true), fields.Text("target", allowBlank: true),
-            fields.Integer("examples", 2) ?? 100, fields.Integer("folds", 2) ?? 5, Ridge(fields), fields.Text("method") ?? "auto", fields.Location);
+            fields.Integer("examples", 2) ?? 100, fields.Integer("folds", 2) ?? 5, fields.Number("l2", 0) ?? 0.01, fields.OneOf("method", Methods), fields.Location);
         if (settings.Prompt is null != settings.Target is null)
             owner.Problems.Error("'prompt' and 'target' of 'learn' go together; only one is given", fields.Location);
-        if (!Methods.Contains(settings.Method))
-            owner.Problems.Error(
-                $"'method' is '{Quoting.Shorten(settings.Method)}'.{Spelling.Hint(settings.Method, Methods)} Known: {string.Join(", ", Methods)}", fields["method"]!.Location);
         return owner.Problems.Errors == before ? settings : null;
-    }
-
-    private static double Ridge(Fields fields)
-    {
-        if (fields["l2"] is not { } node)
-            return 0.01;
-        if (Values.Number(node) is { } number && double.IsFinite(number) && number >= 0)
-            return number;
-        fields.Problems.Error($"'l2' is {node.Describe()}; wanted a number of at least 0", node.Location);
-        return 0;
     }
 }

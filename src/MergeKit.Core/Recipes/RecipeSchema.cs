@@ -18,7 +18,7 @@ public static class RecipeSchema
     {
         var ordered = methods.OrderBy(method => method.Name, StringComparer.Ordinal).ToList();
         var definitions = new JsonObject();
-        foreach (var table in RecipeKeys.All.Concat(EvaluateDocument.Tables))
+        foreach (var table in RecipeKeys.All.Concat(EvaluateDocument.Tables).Concat(CascadeDocument.Tables).Concat(StagesDocument.Tables).Append(LearnReader.Table))
             definitions[table.Id] = TableSchema(table, ordered);
         definitions["parameters"] = Parse("""{"type":["object","null"],"additionalProperties":{"$ref":"#/$defs/parameterValue"}}""");
         definitions["parameterValue"] = MethodSchema.AnyValue();
@@ -40,7 +40,7 @@ public static class RecipeSchema
             ["description"] = "How models are merged into one, or what the result is measured on.",
             ["if"] = Parse("""{"required":["evaluate"]}"""),
             ["then"] = Reference(EvaluateDocument.Table.Id),
-            ["else"] = Reference(RecipeKeys.Recipe.Id),
+            ["else"] = Otherwise("cascade", CascadeDocument.Table, Otherwise("stages", StagesDocument.Table, Reference(RecipeKeys.Recipe.Id))),
             ["$defs"] = definitions,
         };
         return schema.ToJsonString(Indented) + "\n";
@@ -49,6 +49,9 @@ public static class RecipeSchema
     internal static JsonObject Parse(string json) => JsonNode.Parse(json)!.AsObject();
 
     internal static JsonObject Reference(string id) => new() { ["$ref"] = $"#/$defs/{id}" };
+
+    private static JsonObject Otherwise(string key, KeyTable table, JsonObject rest) =>
+        new() { ["if"] = new JsonObject { ["required"] = new JsonArray(key) }, ["then"] = Reference(table.Id), ["else"] = rest };
 
     private static JsonArray OneOf(params string[] keys) =>
         new([.. keys.Select(key => new JsonObject { ["required"] = new JsonArray(key) })]);
