@@ -23,6 +23,9 @@ public interface ILanguageModel : IDisposable
 
     /// <summary>The whole law of every continuation token, in the order of requests and tokens, to be read block by block.</summary>
     ILogitRows Rows(IReadOnlyList<ScoreRequest> requests) => new SessionRows(this, requests);
+
+    /// <summary>The whole law of every token of a continuation of one of this model's sessions, to which it is appended.</summary>
+    ILogitRows Rows(ISession session, ReadOnlySpan<int> continuation) => new BufferedRows(session, VocabularySize, continuation);
 }
 
 /// <summary>One growing sequence with its key-value cache. Not thread-safe; sessions of one model are independent.</summary>

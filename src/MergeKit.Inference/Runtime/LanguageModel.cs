@@ -63,6 +63,12 @@ public sealed class LanguageModel : ILanguageModel
     /// <inheritdoc/>
     public IReadOnlyList<TokenScores> Score(IReadOnlyList<ScoreRequest> requests) => new BatchScorer(Name, _engine).Score(requests);
 
+    /// <inheritdoc/>
+    public ILogitRows Rows(IReadOnlyList<ScoreRequest> requests) => new BatchScorer(Name, _engine).Rows(requests);
+
+    /// <inheritdoc/>
+    public ILogitRows Rows(ISession session, ReadOnlySpan<int> continuation) => ((Session)session).Rows(continuation);
+
     /// <summary>Runs whole sequences in one ragged batch and keeps what <paramref name="options"/> ask for at every position.</summary>
     /// <exception cref="InputException">A sequence is empty, too long, or has ids outside the vocabulary.</exception>
     public IReadOnlyList<ForwardTrace> Trace(IReadOnlyList<ReadOnlyMemory<int>> sequences, TraceOptions options) =>
