@@ -22,6 +22,10 @@ public static class Application
             GenerateCommand.Create(),
             LogitsCommand.Create(),
             EvaluateCommand.Create(),
+            CascadeCommand.Create(),
+            StagesCommand.Create(),
+            DistillCommand.Create(),
+            UncertaintyCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try

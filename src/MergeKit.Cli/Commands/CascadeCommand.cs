@@ -1,0 +1,118 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using MergeKit.Cli.Display;
+using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Ensembles;
+using MergeKit.Core.Evaluation.Data;
+using MergeKit.Core.Recipes;
+using MergeKit.Inference.Workflows;
+
+namespace MergeKit.Cli.Commands;
+
+/// <summary><c>mergekit cascade FILE</c>: chooses a cascade's threshold on held-out items and prints what accuracy costs.</summary>
+internal static class CascadeCommand
+{
+    private static readonly Argument<string> FileName = new("FILE") { Description = "A YAML document with 'cascade'." };
+
+    public static Command Create()
+    {
+        var command = new Command("cascade", "Let a small model answer where it is confident, a large one elsewhere: choose the threshold, show what accuracy costs.")
+        {
+            FileName, CommonOptions.Seed, CommonOptions.Threads, CommonOptions.Json,
+        };
+        command.SetAction(Execute);
+        return command;
+    }
+
+    private static int Execute(ParseResult parsed)
+    {
+        var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+        var recipe = DocumentOf.Kind<CascadeRecipe>(parsed, FileName, "cascade");
+        var data = Read("data", recipe.Data);
+        var test = recipe.Test is null ? null : Read("test", recipe.Test);
+        using var interrupt = new Interrupt();
+        using var models = ModelSet.Open(recipe.AllModels(), recipe.File, parsed, error);
+        var report = CascadeRun.Run(recipe, models[recipe.Small.Model], models[recipe.Large.Model], data, test, parsed.GetValue(CommonOptions.Seed), interrupt.Token);
+        if (parsed.GetValue(CommonOptions.Json))
+            output.WriteLine(Json(recipe, report).ToJsonString(new JsonSerializerOptions { WriteIndented = true }));
+        else
+            Print(recipe, report, data.Name, output);
+        return ExitCodes.Done;
+
+        DataSet Read(string key, string path)
+        {
+            try
+            {
+                return DataSetReader.Read(DocumentOf.PathIn(recipe, path, parsed));
+            }
+            catch (InputException e)
+            {
+                throw new InputException([.. e.Problems.Select(problem => problem with { Message = $"'{key}': {problem.Message}", Location = problem.Location ?? recipe.Location })]);
+            }
+        }
+    }
+
+    private static void Print(CascadeRecipe recipe, CascadeReport report, string data, TextWriter output)
+    {
+        output.WriteLine($"{recipe.Small.Model} first, {recipe.Large.Model} below the threshold; confidence: {recipe.Confidence}; on {data}");
+        var table = new TextTable("#threshold", "#accuracy", "#cost", "");
+        foreach (var point in Shown(report))
+            table.Add(Text(point.Threshold), Text(point.Accuracy), Text(point.Cost), point.Threshold == report.Chosen.Threshold ? "chosen" : "");
+        table.Write(output);
+        if (report.Test is not { } test)
+            return;
+        output.WriteLine();
+        output.WriteLine(FormattableString.Invariant($"on {recipe.Test} ({test.Items} items), threshold {report.Chosen.Threshold:0.####}:"));
+        var result = new TextTable("", "#accuracy", "#cost");
+        result.Add(recipe.Small.Model.ToString(), Text(test.Small), Text(recipe.Small.Cost));
+        result.Add(recipe.Large.Model.ToString(), Text(test.Large), Text(recipe.Large.Cost));
+        result.Add("cascade", $"{Text(test.Cascade)} [{Text(test.Interval.Low)}, {Text(test.Interval.High)}]", Text(test.Cost));
+        result.Write(output);
+        output.WriteLine(FormattableString.Invariant(
+            $"{100 * test.Escalated:0.#} % went to the large model; cascade minus large model: {test.AgainstLarge.Difference:0.####} [{test.AgainstLarge.Normal95.Low:0.####}, {test.AgainstLarge.Normal95.High:0.####}], paired"));
+    }
+
+    /// <summary>At most some twenty points: the ends, the chosen one, and others at even distances.</summary>
+    private static IEnumerable<CascadePoint> Shown(CascadeReport report)
+    {
+        const int Rows = 20;
+        var points = report.Curve.Points;
+        var step = Math.Max(1, (points.Count + Rows - 1) / Rows);
+        var shown = points.Where((point, i) => i % step == 0 || i == points.Count - 1 || point.Threshold == report.Chosen.Threshold);
+        return shown.Append(report.Chosen).DistinctBy(point => point.Threshold).OrderBy(point => point.Threshold);
+    }
+
+    private static JsonObject Json(CascadeRecipe recipe, CascadeReport report)
+    {
+        static JsonObject Point(CascadePoint point) => new() { ["threshold"] = Number(point.Threshold), ["accuracy"] = point.Accuracy, ["cost"] = point.Cost };
+        var json = new JsonObject
+        {
+            ["small"] = recipe.Small.Model.ToString(),
+            ["large"] = recipe.Large.Model.ToString(),
+            ["confidence"] = recipe.Confidence,
+            ["curve"] = new JsonArray([.. report.Curve.Points.Select(Point)]),
+            ["chosen"] = Point(report.Chosen),
+        };
+        if (report.Test is { } test)
+            json["test"] = new JsonObject
+            {
+                ["items"] = test.Items,
+                ["small"] = test.Small,
+                ["large"] = test.Large,
+                ["cascade"] = test.Cascade,
+                ["interval"] = new JsonArray(test.Interval.Low, test.Interval.High),
+                ["cost"] = test.Cost,
+                ["escalated"] = test.Escalated,
+                ["difference_to_large"] = test.AgainstLarge.Difference,
+                ["difference_interval"] = new JsonArray(test.AgainstLarge.Normal95.Low, test.AgainstLarge.Normal95.High),
+            };
+        return json;
+    }
+
+    /// <summary>JSON has no infinity; it is written as the text "inf".</summary>
+    private static JsonNode Number(double value) => double.IsFinite(value) ? JsonValue.Create(value) : JsonValue.Create(value > 0 ? "inf" : "-inf")!;
+
+    private static string Text(double value) => double.IsPositiveInfinity(value) ? "inf" : value.ToString("0.####", CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,83 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using MergeKit.Cli.Display;
+using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Evaluation.Data;
+using MergeKit.Core.Evaluation.Statistics;
+using MergeKit.Core.Workflows;
+using MergeKit.Inference.Checking;
+
+namespace MergeKit.Cli.Commands;
+
+/// <summary><c>mergekit uncertainty MODEL MODEL...</c>: how far several models agree, and whether disagreement tells errors.</summary>
+internal static class UncertaintyCommand
+{
+    private static readonly string[] Titles = ["predictive entropy", "expected entropy", "mutual information", "votes for the favourite", "favourite is right"];
+
+    private static readonly Argument<string[]> Models = new("MODEL") { Description = "At least two model folders.", Arity = ArgumentArity.OneOrMore };
+    private static readonly Option<string[]> Data = new("--data", "-d") { Description = "As for evaluate.", Required = true, AllowMultipleArgumentsPerToken = true, HelpName = "FILE" };
+    private static readonly Option<int> Limit = new("--limit") { Description = "Only the first N items of each data set.", DefaultValueFactory = _ => 100, HelpName = "N" };
+
+    public static Command Create()
+    {
+        var command = new Command("uncertainty", "Measure how far models agree: predictive entropy, mutual information, and whether they tell errors.")
+        {
+            Models, Data, Limit, CommonOptions.Threads, CommonOptions.Json,
+        };
+        command.SetAction(Execute);
+        return command;
+    }
+
+    private static int Execute(ParseResult parsed)
+    {
+        var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+        DataSet[] data = [.. parsed.GetValue(Data)!.Select(path => DataSetReader.Read(CommonOptions.Resolve(parsed, path)))];
+        var opened = new List<ModelFolder>();
+        try
+        {
+            foreach (var folder in parsed.GetValue(Models)!)
+                opened.Add(ModelOptions.Open(CommonOptions.Resolve(parsed, folder), parsed.GetValue(CommonOptions.Threads), error));
+            var reports = data.Select(set => MemberDisagreement.Run([.. opened.Select(model => model.ForEvaluation())], set, parsed.GetValue(Limit))).ToArray();
+            if (parsed.GetValue(CommonOptions.Json))
+                output.WriteLine(new JsonArray([.. reports.Select(Json)]).ToJsonString(new JsonSerializerOptions { WriteIndented = true }));
+            else
+                foreach (var report in reports)
+                    Print(report, output);
+        }
+        finally
+        {
+            opened.ForEach(model => model.Dispose());
+        }
+
+        return ExitCodes.Done;
+    }
+
+    private static void Print(UncertaintyReport report, TextWriter output)
+    {
+        output.WriteLine($"{report.DataSet}: {report.Items.Count} items, nats");
+        var table = new TextTable("", "#mean", "95 %");
+        foreach (var (title, mean) in Titles.Zip(report.Means))
+            table.Add(title, Text(mean.Mean), $"[{Text(mean.Normal95.Low)}, {Text(mean.Normal95.High)}]");
+        table.Write(output);
+        output.WriteLine($"right by quarter, from the least disagreement to the most: {string.Join("  ", report.Quarters.Select(Text))}");
+    }
+
+    private static JsonNode Json(UncertaintyReport report) => new JsonObject
+    {
+        ["data"] = report.DataSet,
+        ["means"] = new JsonObject(Titles.Zip(report.Means, (title, mean) => KeyValuePair.Create(title.Replace(' ', '_'), (JsonNode?)mean.Mean))),
+        ["right_by_quarter"] = new JsonArray([.. report.Quarters.Select(value => JsonValue.Create(value))]),
+        ["items"] = new JsonArray([.. report.Items.Select(item => new JsonObject
+        {
+            ["predictive_entropy"] = item.PredictiveEntropy,
+            ["expected_entropy"] = item.ExpectedEntropy,
+            ["mutual_information"] = item.MutualInformation,
+            ["votes"] = item.Votes,
+            ["correct"] = item.Correct,
+        })]),
+    };
+
+    private static string Text(double value) => value.ToString("0.####", CultureInfo.InvariantCulture);
+}
