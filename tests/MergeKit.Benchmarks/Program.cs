@@ -6,6 +6,7 @@ return args.FirstOrDefault() switch
     "kernels" => EngineKernelBenchmark.Run(args[1..]),
     "engine" => EngineBenchmark.Run(args[1..]),
     "tokenizer" => TokenizerBenchmark.Run(args[1..]),
+    "ensembles" => EnsembleReport.Run(args[1..]),
     "gpu" => GpuKernelBenchmark.Run(args[1..]),
     _ => Usage(),
 };
@@ -18,6 +19,7 @@ static int Usage()
           kernels [pool] [gemm] [decode] [attention] [model] [threads=N]       the CPU engine's kernels against OpenBLAS and a plain read
           engine [threads=N] [repeat=N]                                        a whole model: prompt scoring and decoding
           tokenizer [OPTIONS]                                                  encoding of English prose with 128k tokens
+          ensembles MODELS EVAL [OUT.md]                                       the trained models' ensembles on held-out text, with paired intervals
           gpu                                                                  CUDA kernels against a copy and cuBLASLt
         """);
     return 2;

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using MergeKit.Cli.Display;
@@ -59,16 +58,16 @@ internal static class CascadeCommand
         output.WriteLine($"{recipe.Small.Model} first, {recipe.Large.Model} below the threshold; confidence: {recipe.Confidence}; on {data}");
         var table = new TextTable("#threshold", "#accuracy", "#cost", "");
         foreach (var point in Shown(report))
-            table.Add(Text(point.Threshold), Text(point.Accuracy), Text(point.Cost), point.Threshold == report.Chosen.Threshold ? "chosen" : "");
+            table.Add(Figure.Text(point.Threshold), Figure.Text(point.Accuracy), Figure.Text(point.Cost), point.Threshold == report.Chosen.Threshold ? "chosen" : "");
         table.Write(output);
         if (report.Test is not { } test)
             return;
         output.WriteLine();
         output.WriteLine(FormattableString.Invariant($"on {recipe.Test} ({test.Items} items), threshold {report.Chosen.Threshold:0.####}:"));
         var result = new TextTable("", "#accuracy", "#cost");
-        result.Add(recipe.Small.Model.ToString(), Text(test.Small), Text(recipe.Small.Cost));
-        result.Add(recipe.Large.Model.ToString(), Text(test.Large), Text(recipe.Large.Cost));
-        result.Add("cascade", $"{Text(test.Cascade)} [{Text(test.Interval.Low)}, {Text(test.Interval.High)}]", Text(test.Cost));
+        result.Add(recipe.Small.Model.ToString(), Figure.Text(test.Small), Figure.Text(recipe.Small.Cost));
+        result.Add(recipe.Large.Model.ToString(), Figure.Text(test.Large), Figure.Text(recipe.Large.Cost));
+        result.Add("cascade", $"{Figure.Text(test.Cascade)} [{Figure.Text(test.Interval.Low)}, {Figure.Text(test.Interval.High)}]", Figure.Text(test.Cost));
         result.Write(output);
         output.WriteLine(FormattableString.Invariant(
             $"{100 * test.Escalated:0.#} % went to the large model; cascade minus large model: {test.AgainstLarge.Difference:0.####} [{test.AgainstLarge.Normal95.Low:0.####}, {test.AgainstLarge.Normal95.High:0.####}], paired"));
@@ -113,6 +112,4 @@ internal static class CascadeCommand
 
     /// <summary>JSON has no infinity; it is written as the text "inf".</summary>
     private static JsonNode Number(double value) => double.IsFinite(value) ? JsonValue.Create(value) : JsonValue.Create(value > 0 ? "inf" : "-inf")!;
-
-    private static string Text(double value) => double.IsPositiveInfinity(value) ? "inf" : value.ToString("0.####", CultureInfo.InvariantCulture);
 }

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using MergeKit.Cli.Display;
@@ -92,7 +91,7 @@ internal static class DistillCommand
         output.WriteLine(FormattableString.Invariant($"{report.Sequences} sequences, {report.Positions} answer tokens of {data.Teacher}; alpha {alpha}, T {data.Temperature}; nats per token"));
         var table = new TextTable("", "#value", "95 %");
         foreach (var (name, mean) in new[] { ("loss", report.Loss), ("cross entropy", report.CrossEntropy), ("KL(teacher || student)", report.Kl) })
-            table.Add(name, Text(mean.Value), mean.Interval is { } interval ? $"[{Text(interval.Low)}, {Text(interval.High)}]" : "-");
+            table.Add(name, Figure.Text(mean.Value), mean.Interval is { } interval ? Figure.Range(interval.Low, interval.High) : "-");
         table.Write(output);
         output.WriteLine(FormattableString.Invariant($"the most probable token is the teacher's at {100 * report.Agreement:0.##} % of the tokens; {100 * report.TailMass:0.###} % of the teacher's mass counts as one event"));
     }
@@ -113,6 +112,4 @@ internal static class DistillCommand
             ["sequences"] = new JsonArray([.. report.PerSequence.Select(one => new JsonObject { ["loss"] = one.Loss, ["cross_entropy"] = one.CrossEntropy, ["kl"] = one.Kl })]),
         };
     }
-
-    private static string Text(double value) => value.ToString("0.#####", CultureInfo.InvariantCulture);
 }

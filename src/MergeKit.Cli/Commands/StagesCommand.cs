@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -68,13 +67,13 @@ internal static class StagesCommand
 
         var table = new TextTable("#round", "#items going", "#accuracy", "");
         foreach (var score in scores)
-            table.Add($"{score.Round}", $"{score.Active}", Text(score.Accuracy!.Value), score.Round == best ? "best" : "");
+            table.Add($"{score.Round}", $"{score.Active}", Figure.Text(score.Accuracy!.Value), score.Round == best ? "best" : "");
         table.Write(output);
         if (final is null)
             return;
         var items = held!.Select(result => result.Item).Distinct().Count();
         var interval = Descriptive.Wilson(final.Accuracy!.Value, items);
-        output.WriteLine($"on {recipe.Test} ({items} items) at round {best}: accuracy {Text(final.Accuracy.Value)} [{Text(interval.Low)}, {Text(interval.High)}]");
+        output.WriteLine($"on {recipe.Test} ({items} items) at round {best}: accuracy {Figure.Text(final.Accuracy.Value)} [{Figure.Text(interval.Low)}, {Figure.Text(interval.High)}]");
     }
 
     private static IEnumerable<string> Lines(string set, IReadOnlyList<RoundResult> results) => results.Select(result => new JsonObject
@@ -94,6 +93,4 @@ internal static class StagesCommand
         ["best_round"] = best,
         ["test"] = final is null ? null : new JsonObject { ["items"] = testItems, ["accuracy"] = final.Accuracy },
     };
-
-    private static string Text(double value) => value.ToString("0.####", CultureInfo.InvariantCulture);
 }

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using MergeKit.Cli.Display;
@@ -59,9 +58,9 @@ internal static class UncertaintyCommand
         output.WriteLine($"{report.DataSet}: {report.Items.Count} items, nats");
         var table = new TextTable("", "#mean", "95 %");
         foreach (var (title, mean) in Titles.Zip(report.Means))
-            table.Add(title, Text(mean.Mean), $"[{Text(mean.Normal95.Low)}, {Text(mean.Normal95.High)}]");
+            table.Add(title, Figure.Text(mean.Mean), Figure.Range(mean.Normal95.Low, mean.Normal95.High));
         table.Write(output);
-        output.WriteLine($"right by quarter, from the least disagreement to the most: {string.Join("  ", report.Quarters.Select(Text))}");
+        output.WriteLine($"right by quarter, from the least disagreement to the most: {string.Join("  ", report.Quarters.Select(Figure.Text))}");
     }
 
     private static JsonNode Json(UncertaintyReport report) => new JsonObject
@@ -78,6 +77,4 @@ internal static class UncertaintyCommand
             ["correct"] = item.Correct,
         })]),
     };
-
-    private static string Text(double value) => value.ToString("0.####", CultureInfo.InvariantCulture);
 }
