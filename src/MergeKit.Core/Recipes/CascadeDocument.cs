@@ -53,7 +53,7 @@ internal static class CascadeDocument
     [
         new("name", KeyType.Text, "The document's name."),
         new("cascade", KeyType.List, "Two models: the small one, then the large one.", Required: true, ModelTable),
-        new("confidence", KeyType.Text, $"One of {string.Join(", ", Confidences)} (mean_logprob)."),
+        new("confidence", KeyType.Text, "What confidence is (mean_logprob).") { Choices = Confidences },
         new("data", KeyType.Text, "Held-out exact-match or multiple-choice items (JSONL) that the threshold is chosen on.", Required: true),
         new("test", KeyType.Text, "Other items to report the cascade on."),
         new("target_accuracy", KeyType.Number, "Choose the cheapest threshold that reaches this accuracy, from 0 to 1."),
@@ -80,7 +80,7 @@ internal static class CascadeDocument
         var entries = models.Select(entry => (Model: ModelReader.Read(entry, "model"), Cost: entry.Number("cost", 0))).ToList();
         if (problems.Errors == before && entries.Count != 2)
             problems.Error($"'cascade' has {entries.Count} models; wanted two, the small one first", fields["cascade"]!.Location);
-        var confidence = fields.OneOf("confidence", Confidences);
+        var confidence = fields.Choice("confidence") ?? Confidences[0];
         var (target, budget, threshold) = (fields.Number("target_accuracy", 0, 1), fields.Number("budget", 0), fields.Number("threshold"));
         if (new[] { target, budget, threshold }.Count(value => value is not null) != 1 && problems.Errors == before)
             problems.Error("exactly one of 'target_accuracy', 'budget' and 'threshold' must be given", fields.Location);

@@ -19,7 +19,7 @@ internal static class DocumentKinds
         MergeDocument.Kind,
         new("experts", "a mixture-of-experts document"),
         new("shared_experts", "a mixture-of-experts document"),
-        new("ensemble", "an ensemble document"),
+        EnsembleDocument.Kind,
         EvaluateDocument.Kind,
         CascadeDocument.Kind,
         StagesDocument.Kind,

@@ -75,31 +75,42 @@ internal sealed class Fields
     public int? Integer(string key, int least) =>
         this[key] is { } node ? Values.Integer(node, $"'{key}'", least, Problems) : null;
 
-    /// <summary>A finite number within bounds.</summary>
-    public double? Number(string key, double least = double.NegativeInfinity, double most = double.PositiveInfinity)
+    /// <summary>One of the values that the key's declaration allows.</summary>
+    public string? Choice(string key)
     {
-        if (this[key] is not { } node)
-            return null;
-        if (Values.Number(node) is { } number && double.IsFinite(number) && number >= least && number <= most)
-            return number;
-        var bounds = (double.IsFinite(least), double.IsFinite(most)) switch
-        {
-            (true, true) => FormattableString.Invariant($" from {least} to {most}"),
-            (true, false) => FormattableString.Invariant($" of at least {least}"),
-            _ => "",
-        };
-        Problems.Error($"'{key}' is {node.Describe()}; wanted a number{bounds}", node.Location);
+        if (Text(key) is not { } text || _table.Find(key)!.Choices is not { } choices || choices.Contains(text))
+            return Text(key);
+        var hint = text.Length <= 40 ? Spelling.Hint(text, choices) : "";
+        Problems.Error($"'{key}' is '{Quoting.Shorten(text)}'.{hint} Known: {string.Join(", ", choices)}", this[key]!.Location);
         return null;
     }
 
-    /// <summary>One of several words; the first where the key is absent or wrong.</summary>
-    public string OneOf(string key, IReadOnlyList<string> words)
+    /// <summary>A finite number within bounds.</summary>
+    public double? Number(string key, double least = double.NegativeInfinity, double most = double.PositiveInfinity)
     {
-        if (Text(key) is not { } word)
-            return words[0];
-        if (!words.Contains(word))
-            Problems.Error($"'{key}' is '{Yaml.Quoting.Shorten(word)}'.{Spelling.Hint(word, words)} Known: {string.Join(", ", words)}", this[key]!.Location);
-        return word;
+        if (this[key] is not { } node || Number(node, $"'{key}'") is not { } number || (number >= least && number <= most))
+            return this[key] is { } given ? Values.Number(given) : null;
+        Problems.Error(
+            double.IsFinite(most) ? FormattableString.Invariant($"'{key}' is {number}; wanted a number from {least} to {most}")
+                : FormattableString.Invariant($"'{key}' is {number}; wanted a number of at least {least}"), node.Location);
+        return null;
+    }
+
+    /// <summary>A list of finite numbers; those that are none are noted.</summary>
+    public IReadOnlyList<double> Numbers(YamlNode node, string what)
+    {
+        if (node is YamlSequence { Items.Count: > 0 } sequence)
+            return [.. sequence.Items.Select(item => Number(item, $"an entry of {what}")).OfType<double>()];
+        Problems.Error($"{what} is {node.Describe()}; wanted a list of numbers", node.Location);
+        return [];
+    }
+
+    private double? Number(YamlNode node, string what)
+    {
+        if (Values.Number(node) is { } number && double.IsFinite(number))
+            return number;
+        Problems.Error($"{what} is {node.Describe()}; wanted a finite number", node.Location);
+        return null;
     }
 
     /// <summary>An element type, by its torch name.</summary>

@@ -29,7 +29,7 @@ internal static class LearnReader
         new("examples", KeyType.Count, "The most examples, from the start of the file (100)."),
         new("folds", KeyType.Count, "Parts for cross-validation, at least 2 (5)."),
         new("l2", KeyType.Number, "Strength of the ridge that pulls exponents to 1/K and gates to constant weights (0.01)."),
-        new("method", KeyType.Text, $"One of {string.Join(", ", Methods)}; auto goes by the kind of ensemble."),
+        new("method", KeyType.Text, "How; auto goes by the kind of ensemble.") { Choices = Methods },
     ]);
 
     /// <summary>The settings under a key, or null when it is absent or wrong.</summary>
@@ -40,7 +40,7 @@ internal static class LearnReader
         var before = owner.Problems.Errors;
         var settings = new LearnSettings(
             fields.Text("data") ?? "", fields.Text("prompt", allowBlank: true), fields.Text("target", allowBlank: true),
-            fields.Integer("examples", 2) ?? 100, fields.Integer("folds", 2) ?? 5, fields.Number("l2", 0) ?? 0.01, fields.OneOf("method", Methods), fields.Location);
+            fields.Integer("examples", 2) ?? 100, fields.Integer("folds", 2) ?? 5, fields.Number("l2", 0) ?? 0.01, fields.Choice("method") ?? Methods[0], fields.Location);
         if (settings.Prompt is null != settings.Target is null)
             owner.Problems.Error("'prompt' and 'target' of 'learn' go together; only one is given", fields.Location);
         return owner.Problems.Errors == before ? settings : null;

@@ -20,6 +20,9 @@ public enum KeyType
     /// <summary>A finite number.</summary>
     Number,
 
+    /// <summary>A list of finite numbers, or a list of such lists.</summary>
+    Numbers,
+
     /// <summary>A whole number of at least zero.</summary>
     Index,
 
@@ -66,7 +69,11 @@ public enum KeyType
 /// <param name="Summary">What it does, in a sentence.</param>
 /// <param name="Required">Whether it must be given.</param>
 /// <param name="Table">For types that hold mappings: the keys of these.</param>
-public sealed record RecipeKey(string Name, KeyType Type, string Summary, bool Required = false, KeyTable? Table = null);
+public sealed record RecipeKey(string Name, KeyType Type, string Summary, bool Required = false, KeyTable? Table = null)
+{
+    /// <summary>For a text: the only values that it may have.</summary>
+    public IReadOnlyList<string>? Choices { get; init; }
+}
 
 /// <summary>The keys that one kind of mapping takes.</summary>
 /// <param name="Id">A short name for the schema.</param>

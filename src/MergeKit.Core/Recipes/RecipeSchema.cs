@@ -18,7 +18,8 @@ public static class RecipeSchema
     {
         var ordered = methods.OrderBy(method => method.Name, StringComparer.Ordinal).ToList();
         var definitions = new JsonObject();
-        foreach (var table in RecipeKeys.All.Concat(EvaluateDocument.Tables).Concat(CascadeDocument.Tables).Concat(StagesDocument.Tables).Append(LearnReader.Table))
+        var tables = RecipeKeys.All.Concat(EvaluateDocument.Tables).Concat(EnsembleKeys.Tables).Concat(CascadeDocument.Tables).Concat(StagesDocument.Tables);
+        foreach (var table in tables.Append(LearnReader.Table))
             definitions[table.Id] = TableSchema(table, ordered);
         definitions["parameters"] = Parse("""{"type":["object","null"],"additionalProperties":{"$ref":"#/$defs/parameterValue"}}""");
         definitions["parameterValue"] = MethodSchema.AnyValue();
@@ -37,10 +38,11 @@ public static class RecipeSchema
         {
             ["$schema"] = "https://json-schema.org/draft/2020-12/schema",
             ["title"] = "MergeKit recipe",
-            ["description"] = "How models are merged into one, or what the result is measured on.",
+            ["description"] = "How models are merged into one or combined while they run, or what the result is measured on.",
             ["if"] = Parse("""{"required":["evaluate"]}"""),
             ["then"] = Reference(EvaluateDocument.Table.Id),
-            ["else"] = Otherwise("cascade", CascadeDocument.Table, Otherwise("stages", StagesDocument.Table, Reference(RecipeKeys.Recipe.Id))),
+            ["else"] = Otherwise("ensemble", EnsembleKeys.Document, Otherwise(
+                "cascade", CascadeDocument.Table, Otherwise("stages", StagesDocument.Table, Reference(RecipeKeys.Recipe.Id)))),
             ["$defs"] = definitions,
         };
         return schema.ToJsonString(Indented) + "\n";
@@ -75,6 +77,7 @@ public static class RecipeSchema
 
     private static JsonObject KeySchema(RecipeKey key, IReadOnlyList<MethodDescription> methods) => key.Type switch
     {
+        KeyType.Text when key.Choices is { } choices => new() { ["enum"] = new JsonArray([.. choices.Select(choice => JsonValue.Create(choice))]) },
         KeyType.Text => Parse("""{"type":"string","minLength":1}"""),
         KeyType.Method => methods.Count == 0
             ? Parse("""{"type":"string"}""")
@@ -82,6 +85,7 @@ public static class RecipeSchema
         KeyType.DType => new() { ["enum"] = new JsonArray([.. DTypes.TorchNames.Select(name => JsonValue.Create(name))]) },
         KeyType.Boolean => Parse("""{"type":"boolean"}"""),
         KeyType.Number => Parse("""{"type":"number"}"""),
+        KeyType.Numbers => Parse("""{"type":"array","minItems":1,"items":{"anyOf":[{"type":"number"},{"type":"array","items":{"type":"number"}}]}}"""),
         KeyType.Index => Parse("""{"type":"integer","minimum":0}"""),
         KeyType.Count => Parse("""{"type":"integer","minimum":1}"""),
         KeyType.LayerRange => Parse("""{"type":"array","items":{"type":"integer","minimum":0},"minItems":2,"maxItems":2}"""),

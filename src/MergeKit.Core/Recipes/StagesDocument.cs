@@ -59,7 +59,7 @@ internal static class StagesDocument
         new("stop", KeyType.Text, "The text ends before this; a line break unless given."),
         new("temperature", KeyType.Number, "0 is greedy (0; 0.7 where there are several samples)."),
         new("samples", KeyType.Count, "How many texts are drawn (1)."),
-        new("choose", KeyType.Text, "Which sample is taken: first; majority, the commonest; best, by the judge's mean log-probability."),
+        new("choose", KeyType.Text, "Which sample is taken: first; majority, the commonest; best, by the judge's mean log-probability.") { Choices = Choices },
         new("judge", KeyType.Model, "With choose: best, the model that scores the samples."),
         new("judge_prompt", KeyType.Text, "Template of what the judge reads before a sample; the stage's prompt unless given."),
     ]);
@@ -115,7 +115,7 @@ internal static class StagesDocument
         var (name, model, prompt) = (fields.Text("name") ?? $"y{index + 1}", ModelReader.Read(fields, "model"), fields.Text("prompt"));
         if (Taken.Contains(name))
             problems.Error($"a stage cannot be called '{name}', which templates use for something else ({string.Join(", ", Taken)})", fields["name"]!.Location);
-        var (samples, choose, judge) = (fields.Integer("samples", 1) ?? 1, fields.OneOf("choose", Choices), ModelReader.Read(fields, "judge"));
+        var (samples, choose, judge) = (fields.Integer("samples", 1) ?? 1, fields.Choice("choose") ?? Choices[0], ModelReader.Read(fields, "judge"));
         var temperature = fields.Number("temperature", 0) ?? (samples > 1 ? 0.7 : 0);
         if (samples > 1 && temperature == 0)
             problems.Error($"'temperature' is 0, at which {samples} samples are all the same; wanted a number above 0", fields.PlaceOf("temperature"));
