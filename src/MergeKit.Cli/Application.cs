@@ -22,6 +22,7 @@ public static class Application
             GenerateCommand.Create(),
             LogitsCommand.Create(),
             EvaluateCommand.Create(),
+            LearnCommand.Create(),
             CascadeCommand.Create(),
             StagesCommand.Create(),
             DistillCommand.Create(),

@@ -30,7 +30,7 @@ internal sealed class ModelShelf(string root) : IDisposable
         {
             var models = string.Concat(names.Select(member => $"- {{model: \"{Path.GetFullPath(Path.Combine(root, member))}\", parameters: {{weight: 1.0}}}}\n"));
             using var plan = MergePlanner.Plan(RecipeReader.Parse("average.yml", $"merge_method: linear\nmodels:\n{models}dtype: float32\n")[0], new PlanOptions());
-            new MergeRunner(plan, new MergeProgress()).Run(folder, ResumeMode.Never, _ => new Dictionary<string, string>());
+            new MergeRunner(plan, new MergeProgress()).Run(folder, ResumeMode.Never, _ => new Dictionary<string, string>(), CancellationToken.None);
         }
 
         return Open(name, folder);

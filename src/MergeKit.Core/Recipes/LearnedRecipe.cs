@@ -11,7 +11,7 @@ public static class LearnedRecipe
     /// <param name="documents">The file's documents.</param>
     /// <param name="changed">The one that was learned.</param>
     /// <param name="weights">One per entry of <c>models</c>.</param>
-    /// <param name="gate">W and b of a gate, which then take the place of the weights; null: none.</param>
+    /// <param name="gate">W and b of a gate, which then take the place of the weights; null: none, and what was to be gated becomes linear.</param>
     /// <param name="remarks">Lines of comment to put before the document.</param>
     public static string Write(
         IReadOnlyList<IRecipeDocument> documents, IRecipeDocument changed, IReadOnlyList<double> weights, (double[][] Weights, double[] Bias)? gate, IEnumerable<string> remarks) =>
@@ -25,10 +25,11 @@ public static class LearnedRecipe
         stream.Load(new StringReader(text));
         var root = (YamlMappingNode)stream.Documents[0].RootNode;
         root.Children.Remove(new YamlScalarNode("learn"));
+        if (gate is null && root.Children[new YamlScalarNode("ensemble")] is YamlScalarNode { Value: "gated" })
+            Set(root, "ensemble", new YamlScalarNode("linear"));
         if (gate is { } learned)
         {
-            var parameters = Parameters(root);
-            Set(parameters, "gate", new YamlMappingNode
+            Set(root, "gate", new YamlMappingNode
             {
                 { "weights", Flow([.. learned.Weights.Select(row => (YamlNode)Flow([.. row.Select(Number)]))]) },
                 { "bias", Flow([.. learned.Bias.Select(Number)]) },
