@@ -108,7 +108,7 @@ public sealed class LogLinearObjective
             member.Read(first, count, buffer);
             for (var i = 0; i < count; i++)
             {
-                normalisers[first + i] = LogSumExp(buffer.AsSpan(i * _vocabulary, _vocabulary));
+                normalisers[first + i] = RowMath.LogSumExp<double>(buffer.AsSpan(i * _vocabulary, _vocabulary));
                 if (!double.IsFinite(normalisers[first + i]))
                     throw new LearningException(LearningError.InvalidInput, $"position {first + i + 1}: the logits of a member are not usable (their sum is {normalisers[first + i]})");
             }
@@ -151,14 +151,15 @@ public sealed class LogLinearObjective
                 TensorPrimitives.MultiplyAdd(values, lambdas[k], p, p);
         }
 
-        var total = LogSumExp(p);
-        var reached = p[_gold[t]] - total;
-        if (!double.IsFinite(reached))
+        var (most, gold) = (TensorPrimitives.Max<double>(p), p[_gold[t]]);
+        if (!double.IsFinite(gold) || !double.IsFinite(most))
             throw new LearningException(LearningError.ZeroProbability, $"position {t + 1}: the gold token {_gold[t]} has probability 0 under a member of positive weight");
-        sums.Count++;
-        sums.Value += reached;
-        TensorPrimitives.Subtract(p, total, p);
+        TensorPrimitives.Subtract(p, most, p);
         TensorPrimitives.Exp(p, p);
+        var total = TensorPrimitives.Sum<double>(p);
+        TensorPrimitives.Divide(p, total, p);
+        sums.Count++;
+        sums.Value += gold - most - Math.Log(total);
         Moments(buffers, row, _gold[t], p, hessian, sums);
     }
 
@@ -198,17 +199,6 @@ public sealed class LogLinearObjective
         }
 
         return new LogLinearPoint(value - penalty, -value, sums.Gradient, hessian ? sums.Hessian : null);
-    }
-
-    private static double LogSumExp(ReadOnlySpan<double> values)
-    {
-        var most = TensorPrimitives.Max(values);
-        if (!double.IsFinite(most))
-            return most;
-        var sum = 0.0;
-        foreach (var value in values)
-            sum += Math.Exp(value - most);
-        return most + Math.Log(sum);
     }
 
     private sealed class Sums(int members)

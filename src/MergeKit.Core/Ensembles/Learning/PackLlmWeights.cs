@@ -66,7 +66,7 @@ public static class PackLlmWeights
                 {
                     for (var v = 0; v < size; v++)
                         mixed[v] = Part(keeps[j], current[(i * size) + v]) + Part(1 - keeps[j], joining[(i * size) + v]);
-                    sums[j] += LogSumExp(mixed) - mixed[gold[first + i]];
+                    sums[j] += RowMath.LogSumExp<double>(mixed) - mixed[gold[first + i]];
                 }
         }
 
@@ -75,12 +75,4 @@ public static class PackLlmWeights
 
     /// <summary>A share of 0 reads nothing, so that an infinite logit does not matter.</summary>
     private static double Part(double share, double logit) => share == 0 ? 0 : share * logit;
-
-    private static double LogSumExp(ReadOnlySpan<double> values)
-    {
-        var (most, sum) = (TensorPrimitives.Max(values), 0.0);
-        foreach (var value in values)
-            sum += Math.Exp(value - most);
-        return most + Math.Log(sum);
-    }
 }

@@ -41,17 +41,17 @@ internal sealed class LinearProblem(GoldLogProbs scores) : IWeightProblem
 }
 
 /// <summary>A log-linear mixture: Newton's method over rows that are read anew at every step.</summary>
-internal sealed class LogLinearProblem(IReadOnlyList<IAnswerLogits> members, IReadOnlyList<int> gold, double l2) : IWeightProblem
+internal sealed class LogLinearProblem(IReadOnlyList<IAnswerLogits> members, IReadOnlyList<int> gold, double l2, double[]? start = null) : IWeightProblem
 {
     private readonly LogLinearObjective _objective = new(members, gold, l2);
-    private double[]? _optimum;
+    private double[]? _optimum = start;
 
     public int Members => members.Count;
 
     public (double[] Weights, string Certificate) Fit(bool[]? chosen)
     {
         var fit = LogLinearWeights.Fit(_objective, chosen, _optimum, tolerance: 1e-6);
-        _optimum ??= fit.Lambdas;
+        _optimum ??= fit.Lambdas; // where later fits, of folds or without a member, begin
         var method = Members <= LogLinearWeights.NewtonMembers ? "Newton" : "L-BFGS";
         return (fit.Lambdas, $"{method}: largest gradient {fit.At.Gradient.Max(Math.Abs):0.0e+0} after {fit.Iterations} steps{(fit.Converged ? "" : " (not converged)")}");
     }
@@ -61,7 +61,8 @@ internal sealed class LogLinearProblem(IReadOnlyList<IAnswerLogits> members, IRe
     public double?[] Errors(double[] weights, int[] clusters) =>
         WeightErrors.LogLinear(_objective.Evaluate(weights), _objective.PerPosition(weights).Scores, clusters);
 
-    public IWeightProblem Without(int member) => new LogLinearProblem([.. LinearProblem.Others(Members, member).Select(k => members[k])], gold, l2);
+    public IWeightProblem Without(int member) => new LogLinearProblem(
+        [.. LinearProblem.Others(Members, member).Select(k => members[k])], gold, l2, _optimum is null ? null : [.. LinearProblem.Others(Members, member).Select(k => _optimum[k])]);
 }
 
 /// <summary>PackLLM's weights, learned once instead of from each prompt: by similarity, or by the greedy search.</summary>
