@@ -27,6 +27,8 @@ public static class Application
             StagesCommand.Create(),
             DistillCommand.Create(),
             UncertaintyCommand.Create(),
+            SearchCommand.Create(),
+            ExtractLoraCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try

@@ -19,7 +19,7 @@ internal static unsafe class EngineBenchmark
          "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": true}
         """;
 
-    /// <summary>Prints the ratios. Arguments: <c>threads=N</c>, <c>repeat=N</c>.</summary>
+    /// <summary>Prints the ratios. Arguments: <c>threads=N</c>, <c>repeat=N</c>, <c>decode</c> to leave the prompt out.</summary>
     public static int Run(string[] args)
     {
         var threads = Number(args, "threads=", Environment.ProcessorCount);
@@ -36,7 +36,8 @@ internal static unsafe class EngineBenchmark
         {
             using var weights = new BlockWeights(ModelConfig.Parse("config.json", Config), type);
             using var model = LanguageModel.FromSource("smol", ModelConfig.Parse("config.json", Config), weights, threads);
-            Prompt(model, weights, type, repeat);
+            if (!args.Contains("decode"))
+                Prompt(model, weights, type, repeat);
             Decode(model, weights, type, threads, repeat);
         }
 

@@ -96,7 +96,7 @@ internal static unsafe class EngineKernelBenchmark
 
     private static void Attention(WorkerPool pool)
     {
-        foreach (var (queries, keys) in new[] { (2048, 2048), (1, 2048), (1, 16384) })
+        foreach (var (queries, keys) in new[] { (2048, 2048), (1, 64), (1, 256), (1, 2048), (1, 16384) })
         {
             const int heads = 9, kvHeads = 3, width = 64;
             using var q = new Block(4L * queries * heads * width);

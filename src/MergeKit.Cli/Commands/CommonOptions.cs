@@ -84,6 +84,15 @@ internal static class CommonOptions
     public static string Resolve(ParseResult parsed, string path) =>
         parsed.GetValue(WorkingDirectory) is null ? path : Path.Combine(BaseFolder(parsed), path);
 
+    /// <summary>A model given on the command line: each of its paths against the working directory, hub ids as they are.</summary>
+    public static string ResolveModel(ParseResult parsed, string model)
+    {
+        var whole = Resolve(parsed, model);
+        if (Path.Exists(whole) || !model.Contains('+', StringComparison.Ordinal))
+            return Path.Exists(whole) ? whole : model;
+        return string.Join('+', model.Split('+').Select(part => Resolve(parsed, part) is var there && Path.Exists(there) ? there : part));
+    }
+
     private static void AtLeast(OptionResult result, int least, string name)
     {
         if (result.Tokens.Count == 1 && int.TryParse(result.Tokens[0].Value, out var value) && value < least)

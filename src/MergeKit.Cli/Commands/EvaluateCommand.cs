@@ -12,7 +12,7 @@ namespace MergeKit.Cli.Commands;
 /// <summary><c>mergekit evaluate MODEL... --data FILE...</c>: measures models on the same items and compares them.</summary>
 internal static class EvaluateCommand
 {
-    private static readonly Argument<string[]> Models = new("MODEL") { Description = "Model folders; the first is the baseline.", Arity = ArgumentArity.OneOrMore };
+    private static readonly Argument<string[]> Models = new("MODEL") { Description = "Models: folders, .gguf files, cached hub ids, model@revision, model+adapter; the first is the baseline.", Arity = ArgumentArity.OneOrMore };
 
     private static readonly Option<string[]> Data = new("--data", "-d")
     {
@@ -50,7 +50,7 @@ internal static class EvaluateCommand
             Seed = parsed.GetValue(CommonOptions.Seed),
         };
         var data = parsed.GetValue(Data)!.Select(path => DataSetReader.Read(CommonOptions.Resolve(parsed, path))).ToList();
-        var folders = parsed.GetValue(Models)!.Select(path => CommonOptions.Resolve(parsed, path)).ToList();
+        var folders = parsed.GetValue(Models)!.Select(path => CommonOptions.ResolveModel(parsed, path)).ToList();
         var report = new EvaluationReport("Evaluation", Run(folders, data, options, parsed.GetValue(CommonOptions.Threads), error, interrupt.Token), [], []);
         if (parsed.GetValue(Html) is { } path)
             OutputFolder.WriteFile(CommonOptions.Resolve(parsed, path), HtmlReport.Write(report));

@@ -12,7 +12,7 @@ namespace MergeKit.Cli.Commands;
 /// <summary><c>mergekit generate MODEL --prompt</c>: continues a text, streaming.</summary>
 internal static class GenerateCommand
 {
-    private static readonly Argument<string> Model = new("MODEL") { Description = "The model folder." };
+    private static readonly Argument<string> Model = new("MODEL") { Description = "The model: a folder, a .gguf file, a cached hub id, model@revision or model+adapter." };
     private static readonly Option<string> Prompt = new("--prompt", "-p") { Description = "The text to continue.", HelpName = "TEXT" };
     private static readonly Option<string> PromptFile = new("--prompt-file") { Description = "A UTF-8 file with the text to continue.", HelpName = "FILE" };
     private static readonly Option<bool> Chat = new("--chat") { Description = "The prompt is a user's message: put it through the model's chat template." };
@@ -40,7 +40,7 @@ internal static class GenerateCommand
     private static int Execute(ParseResult parsed)
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-        var folder = CommonOptions.Resolve(parsed, parsed.GetValue(Model)!);
+        var folder = CommonOptions.ResolveModel(parsed, parsed.GetValue(Model)!);
         var sampler = new Sampler(new SamplerOptions
         {
             Temperature = parsed.GetValue(Temperature),
@@ -54,8 +54,8 @@ internal static class GenerateCommand
         var (model, tokenizer) = (opened.Model, opened.Tokenizer);
         using (var interrupt = new Interrupt())
         {
-            var prompt = PromptIds(parsed, folder, tokenizer);
-            var ends = parsed.GetValue(IgnoreEnd) ? new HashSet<int>() : EndTokens.Of(folder, tokenizer);
+            var prompt = PromptIds(parsed, opened.Folder, tokenizer);
+            var ends = parsed.GetValue(IgnoreEnd) ? new HashSet<int>() : EndTokens.Of(opened.Folder, tokenizer);
             var stream = tokenizer.CreateStreamDecoder();
             var reason = new Generator(model, sampler, ends).Run(prompt, parsed.GetValue(Limit), id =>
             {

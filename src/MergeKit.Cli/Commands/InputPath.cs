@@ -1,4 +1,6 @@
+using MergeKit.Core.Inputs;
 using MergeKit.Core.Merging.Planning;
+using MergeKit.Core.Recipes;
 
 namespace MergeKit.Cli.Commands;
 
@@ -13,5 +15,12 @@ internal static class InputPath
         var here = Path.Combine(options.WorkingDirectory, path);
         var beside = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(recipeFile, options.WorkingDirectory)) ?? "", path);
         return Path.Exists(here) || !Path.Exists(beside) ? here : beside;
+    }
+
+    /// <summary>A model that a recipe names, as a text that opens it: hub ids looked up in the cache, adapters behind their model.</summary>
+    public static string ResolveModel(ModelReference model, string recipeFile, PlanOptions options)
+    {
+        string Find(string path, string? revision) => ModelInput.Find(path, revision, written => Resolve(written, recipeFile, options));
+        return model.Adapter is { } adapter ? $"{Find(model.Path, model.Revision)}+{Find(adapter, model.AdapterRevision)}" : Find(model.Path, model.Revision);
     }
 }

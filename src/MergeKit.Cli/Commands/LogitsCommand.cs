@@ -8,7 +8,7 @@ namespace MergeKit.Cli.Commands;
 /// <summary><c>mergekit logits MODEL</c>: logits and hidden states of a text in a safetensors file, for comparing with another engine.</summary>
 internal static class LogitsCommand
 {
-    private static readonly Argument<string> Model = new("MODEL") { Description = "The model folder." };
+    private static readonly Argument<string> Model = new("MODEL") { Description = "The model: a folder, a .gguf file, a cached hub id, model@revision or model+adapter." };
     private static readonly Option<string> Prompt = new("--prompt", "-p") { Description = "The text, encoded with special tokens.", HelpName = "TEXT" };
     private static readonly Option<int[]> Ids = new("--ids") { Description = "Token ids in place of a text.", HelpName = "ID", AllowMultipleArgumentsPerToken = true };
     private static readonly Option<string> Out = new("--out", "-o") { Description = "The file to write: input_ids [n], logits [n, vocabulary], hidden_0 .. hidden_L-1 [n, hidden] (output of each layer).", HelpName = "FILE", Required = true };
@@ -24,7 +24,7 @@ internal static class LogitsCommand
     private static int Execute(ParseResult parsed)
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-        var folder = CommonOptions.Resolve(parsed, parsed.GetValue(Model)!);
+        var folder = CommonOptions.ResolveModel(parsed, parsed.GetValue(Model)!);
         var (text, given) = (parsed.GetValue(Prompt), parsed.GetValue(Ids));
         if (text is null == (given is not { Length: > 0 }))
             throw new InputException("give exactly one of --prompt and --ids");

@@ -40,7 +40,7 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, R
             throw new InputException([Problem.Error($"the result cannot be evaluated: {why}", recipe.Location)]);
         display.Say("evaluating");
         var data = recipe.Data.Select(one => (one, set: DataSetReader.Read(InputPath.Resolve(one.Path, recipe.File, plan.Options), one.Name))).ToList();
-        var others = recipe.Models.Count == 0 ? Parents() : [.. recipe.Models.Select(model => (Unique(model.Path), InputPath.Resolve(model.Path, recipe.File, plan.Options)))];
+        var others = recipe.Models.Count == 0 ? Parents() : [.. recipe.Models.Select(model => (Unique(model.ToString()), InputPath.ResolveModel(model, recipe.File, plan.Options)))];
         var opened = new List<ModelFolder>();
         try
         {
@@ -89,7 +89,7 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, R
             ? $"'{model.Config?.Architecture}' cannot be run here"
             : File.Exists(Path.Combine(folder, "tokenizer.json")) ? null : "the result has no tokenizer.json, so it cannot be run on text";
 
-    private IReadOnlyList<(string Name, string Folder)> Parents() => [.. plan.Models.Select(model => (Unique(model.ToString()), model.Folder))];
+    private IReadOnlyList<(string Name, string Folder)> Parents() => [.. plan.Models.Select(model => (Unique(model.ToString()), model.Source))];
 
     /// <summary>A model's name in tables: the last part of its path if no other model shares it, else the path.</summary>
     private string Unique(string model)

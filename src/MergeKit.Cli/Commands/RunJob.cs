@@ -41,12 +41,13 @@ internal sealed class RunJob
     public IReadOnlyList<MergeResult> Run(RunDisplay display)
     {
         var documents = RecipeReader.ReadDocuments(RecipePath);
+        OutputFolder.RequireFree(OutputPath);
+        documents = new SearchRun(Options with { OutputFolder = null }, Resume, display, Cancellation).Resolve(documents, OutputPath);
         var recipes = documents.OfType<Recipe>().ToList();
         if (recipes.Count == 0)
             throw new InputException($"{RecipePath}: no document with 'merge_method': there is nothing to merge");
         _evaluations = [.. documents.OfType<EvaluationRecipe>()];
         var order = RecipeSet.BuildOrder(recipes);
-        OutputFolder.RequireFree(OutputPath);
         RequireData();
         if (order.Count > 1)
             CheckAll(order);

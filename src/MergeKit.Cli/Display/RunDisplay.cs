@@ -22,6 +22,13 @@ internal sealed class RunDisplay(TextWriter writer, bool quiet)
             writer.WriteLine($"\n{text}");
     }
 
+    /// <summary>Rewrites one line of progress, on a terminal only.</summary>
+    public void Rewrite(string text)
+    {
+        if (IsTerminal)
+            writer.Write($"\r{text,-76}");
+    }
+
     /// <summary>Follows a run until disposed.</summary>
     public IDisposable Follow(string name, MergeProgress progress) => new Line(this, name, progress);
 

@@ -14,7 +14,7 @@ internal static class CheckpointOpener
         if (File.Exists(path))
         {
             var header = SafetensorsHeader.Read(path);
-            return new Checkpoint(path, [header], header.Tensors, []);
+            return new Checkpoint(path, [header.AsFile], header.Tensors, []);
         }
 
         if (!Directory.Exists(path))
@@ -44,7 +44,7 @@ internal static class CheckpointOpener
             if (!seen.TryAdd(tensor.Name, tensor.File))
                 problems.Add(Problem.Error($"{tensor.File}: tensor '{tensor.Name}' is also in {seen[tensor.Name]}, and no index says which one counts"));
         ThrowIfAny(problems);
-        return new Checkpoint(path, headers, [.. headers.SelectMany(header => header.Tensors)], []);
+        return new Checkpoint(path, [.. headers.Select(header => header.AsFile)], [.. headers.SelectMany(header => header.Tensors)], []);
     }
 
     private static Checkpoint OpenIndexed(string path)
@@ -71,7 +71,7 @@ internal static class CheckpointOpener
 
         CheckRepeats(path, headers, map, problems);
         ThrowIfAny(problems);
-        return new Checkpoint(path, headers, Order(tensors), Unlisted(headers, map, indexPath));
+        return new Checkpoint(path, [.. headers.Select(header => header.AsFile)], Order(tensors), Unlisted(headers, map, indexPath));
     }
 
     /// <summary>Loaders that read shard by shard would take another copy than the index says.</summary>

@@ -39,6 +39,9 @@ public sealed class ModelConfig
         }
     }
 
+    /// <summary>A configuration that is in memory already; <paramref name="file"/> is named in messages.</summary>
+    public static ModelConfig Of(string file, JsonObject json) => new(file, json);
+
     /// <summary>Parses a configuration; <paramref name="file"/> is named in messages.</summary>
     public static ModelConfig Parse(string file, string json)
     {

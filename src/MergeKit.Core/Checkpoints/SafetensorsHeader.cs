@@ -27,14 +27,14 @@ public sealed class SafetensorsHeader
     /// <summary>The file's time of change (UTC) when the header was read.</summary>
     public DateTime Changed { get; }
 
-    /// <summary>Whether the file on the disk is no longer the one whose header was read, as far as its length and time of change tell.</summary>
-    public bool IsStale => new FileInfo(File) is var now && (!now.Exists || now.Length != Length || now.LastWriteTimeUtc != Changed);
-
     /// <summary>The tensors in the order of their bytes.</summary>
     public IReadOnlyList<TensorInfo> Tensors { get; }
 
     /// <summary>The free-form <c>__metadata__</c> strings.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; }
+
+    /// <summary>The file as it was when the header was read.</summary>
+    public CheckpointFile AsFile => new(File, Length, Changed) { Metadata = Metadata };
 
     /// <summary>Reads and validates the header of <paramref name="path"/>.</summary>
     /// <exception cref="InputException">The file is not a well-formed safetensors file; lists everything found.</exception>

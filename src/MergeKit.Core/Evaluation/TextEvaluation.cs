@@ -49,7 +49,8 @@ internal static class TextEvaluation
         }
     }
 
-    private static IEnumerable<LoglikelihoodRequest> Windows(int[] ids, int prefix, int maxLength, WindowContext context)
+    /// <summary>The windows of one document.</summary>
+    public static IEnumerable<LoglikelihoodRequest> Windows(int[] ids, int prefix, int maxLength, WindowContext context)
     {
         if (maxLength < 1)
             throw new EvaluationException(EvaluationError.InvalidParameter, "running text needs a model of at least 2 tokens");
@@ -70,7 +71,8 @@ internal static class TextEvaluation
         return windows.Select((window, i) => (ItemResult)new TextItem(i, sums[i], window.ContinuationTokens.Length, bytes[i], words[i])).ToList();
     }
 
-    private static double[] Shares(double[] parts, double total)
+    /// <summary>Shares a total out in proportion.</summary>
+    public static double[] Shares(double[] parts, double total)
     {
         var sum = parts.Sum();
         return parts.Select(part => sum > 0 ? part * total / sum : total / parts.Length).ToArray();

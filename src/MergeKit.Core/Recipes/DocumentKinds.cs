@@ -1,3 +1,4 @@
+using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Recipes.Yaml;
 
 namespace MergeKit.Core.Recipes;
@@ -23,8 +24,8 @@ internal static class DocumentKinds
         EvaluateDocument.Kind,
         CascadeDocument.Kind,
         StagesDocument.Kind,
-        new("search", "a search document"),
-        new("genome", "a search document"),
+        SearchDocument.Kind,
+        GenomeDocument.Kind,
     ];
 
     /// <summary>Reads a document by its kind. One without any known mark is taken for a merge, whose reader then says what is missing.</summary>

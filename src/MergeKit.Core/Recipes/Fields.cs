@@ -113,6 +113,9 @@ internal sealed class Fields
         return null;
     }
 
+    /// <summary>Whether mappings of this kind have the key at all.</summary>
+    public bool Declares(string key) => _table.Find(key) is not null;
+
     /// <summary>An element type, by its torch name.</summary>
     public DType? ElementType(string key)
     {

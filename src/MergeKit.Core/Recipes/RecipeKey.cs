@@ -61,6 +61,24 @@ public enum KeyType
 
     /// <summary>The row for a token: a model, or a mapping with the keys of another table.</summary>
     TokenSource,
+
+    /// <summary>Two numbers [least, greatest].</summary>
+    NumberRange,
+
+    /// <summary>A list, not empty, of numbers.</summary>
+    NumberList,
+
+    /// <summary>A list, not empty, of texts.</summary>
+    TextList,
+
+    /// <summary>A list, not empty, of models.</summary>
+    ModelList,
+
+    /// <summary>A list, not empty, of texts or of mappings with the keys of another table.</summary>
+    TaskList,
+
+    /// <summary>A merge recipe with marked parameters.</summary>
+    Template,
 }
 
 /// <summary>One key of a recipe: from this come the check for unknown keys, its hints and the editors' schema.</summary>

@@ -2,6 +2,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using MergeKit.Core.Numerics;
+using MergeKit.Core.Recipes.Searching;
 
 namespace MergeKit.Core.Recipes;
 
@@ -18,8 +19,8 @@ public static class RecipeSchema
     {
         var ordered = methods.OrderBy(method => method.Name, StringComparer.Ordinal).ToList();
         var definitions = new JsonObject();
-        var tables = RecipeKeys.All.Concat(EvaluateDocument.Tables).Concat(EnsembleKeys.Tables).Concat(CascadeDocument.Tables).Concat(StagesDocument.Tables);
-        foreach (var table in tables.Append(LearnReader.Table))
+        var tables = RecipeKeys.All.Concat(EvaluateDocument.Tables).Concat(EnsembleKeys.Tables).Append(LearnReader.Table).Concat(SearchKeys.Tables);
+        foreach (var table in tables.Concat(CascadeDocument.Tables).Concat(StagesDocument.Tables))
             definitions[table.Id] = TableSchema(table, ordered);
         definitions["parameters"] = Parse("""{"type":["object","null"],"additionalProperties":{"$ref":"#/$defs/parameterValue"}}""");
         definitions["parameterValue"] = MethodSchema.AnyValue();
@@ -41,8 +42,9 @@ public static class RecipeSchema
             ["description"] = "How models are merged into one or combined while they run, or what the result is measured on.",
             ["if"] = Parse("""{"required":["evaluate"]}"""),
             ["then"] = Reference(EvaluateDocument.Table.Id),
-            ["else"] = Otherwise("ensemble", EnsembleKeys.Document, Otherwise(
-                "cascade", CascadeDocument.Table, Otherwise("stages", StagesDocument.Table, Reference(RecipeKeys.Recipe.Id)))),
+            ["else"] = Otherwise("ensemble", EnsembleKeys.Document,
+                Otherwise("search", SearchKeys.Search, Otherwise("genome", SearchKeys.Evolution,
+                Otherwise("cascade", CascadeDocument.Table, Otherwise("stages", StagesDocument.Table, Reference(RecipeKeys.Recipe.Id)))))),
             ["$defs"] = definitions,
         };
         return schema.ToJsonString(Indented) + "\n";
@@ -52,8 +54,12 @@ public static class RecipeSchema
 
     internal static JsonObject Reference(string id) => new() { ["$ref"] = $"#/$defs/{id}" };
 
-    private static JsonObject Otherwise(string key, KeyTable table, JsonObject rest) =>
-        new() { ["if"] = new JsonObject { ["required"] = new JsonArray(key) }, ["then"] = Reference(table.Id), ["else"] = rest };
+    private static JsonObject Otherwise(string key, KeyTable table, JsonObject rest) => new()
+    {
+        ["if"] = new JsonObject { ["required"] = new JsonArray(key) },
+        ["then"] = Reference(table.Id),
+        ["else"] = rest,
+    };
 
     private static JsonArray OneOf(params string[] keys) =>
         new([.. keys.Select(key => new JsonObject { ["required"] = new JsonArray(key) })]);
@@ -98,6 +104,12 @@ public static class RecipeSchema
                 new JsonObject { ["enum"] = new JsonArray([.. ChatTemplateSpec.KnownNames.Prepend("auto").Select(name => JsonValue.Create(name))]) },
                 new JsonObject { ["type"] = "string", ["minLength"] = ChatTemplateSpec.ShortestTemplate, ["pattern"] = "[{]" }),
         },
+        KeyType.NumberRange => Parse("""{"type":"array","items":{"type":"number"},"minItems":2,"maxItems":2}"""),
+        KeyType.NumberList => Parse("""{"type":"array","items":{"type":"number"},"minItems":1}"""),
+        KeyType.TextList => Parse("""{"type":"array","items":{"type":"string"},"minItems":1}"""),
+        KeyType.ModelList => new() { ["type"] = "array", ["minItems"] = 1, ["items"] = TextOr(RecipeKeys.Model) },
+        KeyType.TaskList => new() { ["type"] = "array", ["minItems"] = 1, ["items"] = TextOr(key.Table!) },
+        KeyType.Template => Parse("""{"type":"object","required":["merge_method"]}"""),
         KeyType.Parameters => Reference("parameters"),
         KeyType.ParameterValue => Reference("parameterValue"),
         KeyType.Mapping => Reference(key.Table!.Id),

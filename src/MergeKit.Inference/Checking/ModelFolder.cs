@@ -1,7 +1,7 @@
 using MergeKit.Core.Architectures;
-using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Evaluation;
+using MergeKit.Core.Inputs;
 using MergeKit.Core.Tokenization;
 using MergeKit.Inference.Runtime;
 
@@ -10,7 +10,13 @@ namespace MergeKit.Inference.Checking;
 /// <summary>A model folder opened with its tokenizer.</summary>
 public sealed class ModelFolder : IDisposable
 {
-    private ModelFolder(LanguageModel model, Tokenizer tokenizer) => (Model, Tokenizer) = (model, tokenizer);
+    private readonly IReadOnlyList<Problem> _warnings;
+
+    private ModelFolder(string folder, LanguageModel model, Tokenizer tokenizer, IReadOnlyList<Problem> warnings) =>
+        (Folder, Model, Tokenizer, _warnings) = (folder, model, tokenizer, warnings);
+
+    /// <summary>The folder that holds tokenizer, templates and generation settings.</summary>
+    public string Folder { get; }
 
     /// <summary>The model.</summary>
     public LanguageModel Model { get; }
@@ -19,7 +25,7 @@ public sealed class ModelFolder : IDisposable
     public Tokenizer Tokenizer { get; }
 
     /// <summary>What was odd but usable.</summary>
-    public IEnumerable<Problem> Warnings => Model.Warnings.Concat(Tokenizer.Problems);
+    public IEnumerable<Problem> Warnings => [.. _warnings, .. Model.Warnings, .. Tokenizer.Problems];
 
     /// <summary>The pair as evaluation wants it.</summary>
     public EvaluatedModel ForEvaluation()
@@ -28,21 +34,30 @@ public sealed class ModelFolder : IDisposable
         return new EvaluatedModel(Model, encoder, encoder.Id);
     }
 
-    /// <summary>Opens a folder under a name and checks that model and tokenizer belong together.</summary>
+    /// <summary>Opens a model under a name and checks that model and tokenizer belong together.</summary>
+    /// <param name="model">A folder, a .gguf file, a hub id in the local cache, <c>model@revision</c> or <c>model+adapter</c>.</param>
+    /// <param name="name">What to call it.</param>
+    /// <param name="threads">Workers.</param>
     /// <exception cref="InputException">One of them cannot be used, or the tokenizer has ids that the model has no row for.</exception>
-    public static ModelFolder Open(string folder, string name, int threads)
+    public static ModelFolder Open(string model, string name, int threads)
     {
-        if (!Directory.Exists(folder))
-            throw new InputException($"{folder}: there is no such model folder");
-        var tokenizer = Tokenizer.Load(folder);
-        var config = ModelConfig.Read(folder);
-        ArchitectureCatalog.Get(config);
-        var model = LanguageModel.FromSource(name, config, new CheckpointWeightSource(Checkpoint.Open(folder)), threads);
-        if (tokenizer.VocabularySize <= model.VocabularySize)
-            return new ModelFolder(model, tokenizer);
-        model.Dispose();
-        throw new InputException(
-            $"{folder}: tokenizer.json has ids up to {tokenizer.VocabularySize - 1}, but the model has only {model.VocabularySize} rows in its embedding");
+        var input = ModelInput.Open(model);
+        try
+        {
+            ArchitectureCatalog.Get(input.Config!);
+            var tokenizer = Tokenizer.Load(input.Folder);
+            var language = LanguageModel.FromSource(name, input.Config!, new CheckpointWeightSource(input.Checkpoint), threads);
+            if (tokenizer.VocabularySize <= language.VocabularySize)
+                return new ModelFolder(input.Folder, language, tokenizer, input.Checkpoint.Warnings);
+            language.Dispose();
+            throw new InputException(
+                $"{model}: tokenizer.json has ids up to {tokenizer.VocabularySize - 1}, but the model has only {language.VocabularySize} rows in its embedding");
+        }
+        catch
+        {
+            input.Dispose();
+            throw;
+        }
     }
 
     /// <inheritdoc/>

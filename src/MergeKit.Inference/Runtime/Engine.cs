@@ -8,13 +8,15 @@ namespace MergeKit.Inference.Runtime;
 /// <summary>A network with its weights on a backend. Passes are serialised by <see cref="Enter"/>.</summary>
 internal sealed class Engine : IDisposable
 {
+    private readonly ModelConfig _config;
     private readonly IWeightSource _source;
     private readonly Lock _gate = new();
     private bool _disposed;
 
-    private Engine(Architecture architecture, NetworkSpec network, IWeightSource source, IBackend backend, NetworkWeights weights, List<Problem> warnings)
+    private Engine(
+        ModelConfig config, Architecture architecture, NetworkSpec network, IWeightSource source, IBackend backend, NetworkWeights weights, List<Problem> warnings)
     {
-        (Architecture, Network, _source, Backend, Weights, Warnings) = (architecture, network, source, backend, weights, warnings);
+        (_config, Architecture, Network, _source, Backend, Weights, Warnings) = (config, architecture, network, source, backend, weights, warnings);
         Transformer = new Transformer(backend, weights);
     }
 
@@ -24,9 +26,9 @@ internal sealed class Engine : IDisposable
 
     public IBackend Backend { get; }
 
-    public NetworkWeights Weights { get; }
+    public NetworkWeights Weights { get; private set; }
 
-    public Transformer Transformer { get; }
+    public Transformer Transformer { get; private set; }
 
     public IReadOnlyList<Problem> Warnings { get; }
 
@@ -56,13 +58,26 @@ internal sealed class Engine : IDisposable
             backend = createBackend(network);
             var warnings = new List<Problem>();
             var weights = WeightLoader.Load(architecture, config, network, source, backend, warnings);
-            return new Engine(architecture, network, source, backend, weights, warnings);
+            return new Engine(config, architecture, network, source, backend, weights, warnings);
         }
         catch
         {
             backend?.Dispose();
             source.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>Calls <paramref name="write"/>, which may change the source's memory, while no pass runs; then binds all tensors anew.
+    /// A backend that keeps weights of its own loads them again.</summary>
+    public void Rebind(Action write)
+    {
+        using (Enter())
+        {
+            write();
+            Weights = WeightLoader.Load(Architecture, _config, Network, _source, Backend, []);
+            Transformer.Dispose();
+            Transformer = new Transformer(Backend, Weights);
         }
     }
 

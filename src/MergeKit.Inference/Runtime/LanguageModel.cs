@@ -1,6 +1,7 @@
 using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Inputs;
 using MergeKit.Core.Models;
 using MergeKit.Inference.Backends;
 using MergeKit.Inference.Backends.Cpu;
@@ -29,16 +30,25 @@ public sealed class LanguageModel : ILanguageModel
     /// <summary>What was odd but usable when the weights were bound.</summary>
     public IReadOnlyList<Problem> Warnings => _engine.Warnings;
 
-    /// <summary>Opens a model folder. Weights stay where they are, memory-mapped.</summary>
-    /// <param name="folder">A folder with config.json and safetensors files.</param>
+    /// <summary>Opens a model. Weights stay where they are, memory-mapped, unless they are quantised or adapted: those are made in memory.</summary>
+    /// <param name="model">A folder, a .gguf file, a hub id in the local cache, <c>model@revision</c> or <c>model+adapter</c>.</param>
     /// <param name="threads">Workers; null for one per processor.</param>
     /// <exception cref="InputException">The architecture or a configuration key is not understood, or tensors do not fit the configuration.</exception>
-    public static LanguageModel Open(string folder, int? threads = null)
+    public static LanguageModel Open(string model, int? threads = null)
     {
-        var config = ModelConfig.Read(folder);
-        ArchitectureCatalog.Get(config);
-        var name = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder));
-        return FromSource(name, config, new CheckpointWeightSource(Checkpoint.Open(folder)), threads);
+        var input = ModelInput.Open(model);
+        try
+        {
+            ArchitectureCatalog.Get(input.Config!);
+        }
+        catch
+        {
+            input.Dispose();
+            throw;
+        }
+
+        var name = Path.GetFileName(Path.TrimEndingDirectorySeparator(model));
+        return FromSource(name, input.Config!, new CheckpointWeightSource(input.Checkpoint), threads);
     }
 
     /// <summary>Makes a model of a configuration and any source of tensors, on the CPU.</summary>
@@ -73,6 +83,9 @@ public sealed class LanguageModel : ILanguageModel
     /// <exception cref="InputException">A sequence is empty, too long, or has ids outside the vocabulary.</exception>
     public IReadOnlyList<ForwardTrace> Trace(IReadOnlyList<ReadOnlyMemory<int>> sequences, TraceOptions options) =>
         Tracer.Run(Name, _engine, sequences, options);
+
+    /// <summary>Lets the source's memory be written between two passes, and binds the tensors anew.</summary>
+    internal void Rebind(Action write) => _engine.Rebind(write);
 
     /// <inheritdoc/>
     public void Dispose() => _engine.Dispose();

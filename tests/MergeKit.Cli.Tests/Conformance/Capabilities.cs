@@ -7,9 +7,7 @@ namespace MergeKit.Cli.Tests.Conformance;
 /// work lands. A case is never named.</summary>
 internal static class Capabilities
 {
-    private static readonly string[] UnbuiltCommands = ["moe", "lora"];
-
-    private static readonly string[] UnbuiltOptions = ["--tensor-intersection", "--tensor-union"];
+    private static readonly string[] UnbuiltCommands = ["moe"];
 
     /// <summary>mergekit's methods. One that the library's catalog lacks is not built; a name that is not here is an error, not a feature.</summary>
     private static readonly string[] MergekitMethods =
@@ -19,8 +17,6 @@ internal static class Capabilities
     ];
 
     private static readonly string[] UnbuiltKeys = ["tokenizer", "tokenizer_source", "chat_template"];
-
-    private const bool FoldsAdapters = false;
 
     /// <summary>Whether everything that the case needs is built.</summary>
     public static bool IsBuilt(JsonElement test, string recipeText) => MissingFeature(test, recipeText) is null;
@@ -32,16 +28,11 @@ internal static class Capabilities
         var command = test.GetProperty(isError ? "command" : "kind").GetString()!;
         if (UnbuiltCommands.Contains(command))
             return $"command '{command}'";
-        if (test.TryGetProperty("args", out var args)
-            && args.EnumerateArray().Select(arg => arg.GetString()!).FirstOrDefault(UnbuiltOptions.Contains) is { } option)
-            return $"option '{option}'";
         var features = RecipeFeatures.Read(recipeText);
         if (features.Methods.FirstOrDefault(name => MergekitMethods.Contains(name) && MethodCatalog.Find(name) is null) is { } method)
             return $"merge method '{method}'";
         if (isError && test.GetProperty("expect").GetString() == "reject")
             return null; // to refuse a recipe for its own fault takes no feature but reading it
-        if (UnbuiltKeys.FirstOrDefault(features.Keys.Contains) is { } key)
-            return $"recipe key '{key}'";
-        return !FoldsAdapters && features.Models.Any(path => path.Contains('+', StringComparison.Ordinal)) ? "LoRA adapters as inputs" : null;
+        return UnbuiltKeys.FirstOrDefault(features.Keys.Contains) is { } key ? $"recipe key '{key}'" : null;
     }
 }

@@ -18,6 +18,9 @@ public sealed class LoadedModel(ModelReference reference, string folder, Checkpo
     /// <summary>Where it lies.</summary>
     public string Folder { get; } = folder;
 
+    /// <summary>A text that opens the same model again: the folder or file, with <c>+adapter</c> where one is folded in.</summary>
+    public string Source { get; init; } = folder;
+
     /// <summary>Its weights.</summary>
     public Checkpoint Checkpoint { get; } = checkpoint;
 

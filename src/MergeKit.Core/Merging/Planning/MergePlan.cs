@@ -10,7 +10,9 @@ public sealed class MergePlan : IDisposable
 {
     private const int MostChunkElements = 1 << 24;
 
-    internal MergePlan(Recipe recipe, PlanOptions options) => (Recipe, Options) = (recipe, options);
+    private readonly bool _ownsModels;
+
+    internal MergePlan(Recipe recipe, PlanOptions options, bool ownsModels = true) => (Recipe, Options, _ownsModels) = (recipe, options, ownsModels);
 
     /// <summary>What the user wrote.</summary>
     public Recipe Recipe { get; }
@@ -68,7 +70,7 @@ public sealed class MergePlan : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var model in Models)
+        foreach (var model in Models.Where(_ => _ownsModels))
             model.Checkpoint.Dispose();
     }
 }

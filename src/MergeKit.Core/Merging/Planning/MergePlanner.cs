@@ -22,6 +22,24 @@ public static class MergePlanner
         return plan;
     }
 
+    /// <summary>Plans another recipe over models that an earlier plan has opened: nothing is read again, and what concerns only the models
+    /// (configurations, vocabularies) is not checked again. The new plan is usable as long as the earlier one is.</summary>
+    public static MergePlan Replan(MergePlan opened, Recipe recipe)
+    {
+        var problems = new List<Problem>(recipe.Warnings);
+        var plan = new MergePlan(recipe, opened.Options, ownsModels: false);
+        var method = FindMethod(recipe, problems);
+        RefuseUnbuilt(recipe, problems);
+        var models = opened.Models.ToDictionary(model => model.Reference);
+        plan.Models = [.. recipe.AllModels().Where(models.ContainsKey).Select(reference => models[reference])];
+        foreach (var missing in recipe.AllModels().Where(reference => !models.ContainsKey(reference)))
+            problems.Add(Problem.Error($"model '{missing}' is not among those that were opened: {string.Join(", ", opened.Models)}", missing.Location));
+        if (method is not null && plan.Models.Count == recipe.AllModels().Count)
+            PlanTensors(plan, method, models, problems, checkModels: false);
+        plan.Problems = [.. problems.Distinct().OrderByDescending(problem => problem.Severity)];
+        return plan;
+    }
+
     private static MergeMethod? FindMethod(Recipe recipe, List<Problem> problems)
     {
         var method = MethodCatalog.Find(recipe.MergeMethod);
@@ -50,13 +68,14 @@ public static class MergePlanner
             problems.Add(Problem.Error($"module '{module.Name}' is not known; only '{RecipeModule.DefaultName}' is built: architectures of several modules come later"));
     }
 
-    private static void PlanTensors(MergePlan plan, MergeMethod method, Dictionary<ModelReference, LoadedModel> models, List<Problem> problems)
+    private static void PlanTensors(MergePlan plan, MergeMethod method, Dictionary<ModelReference, LoadedModel> models, List<Problem> problems, bool checkModels = true)
     {
         if (problems.Exists(problem => problem.Severity == Severity.Error && problem.Message.StartsWith("module ", StringComparison.Ordinal)))
             return;
         var recipe = plan.Recipe;
         plan.Template = models[recipe.BaseModel ?? recipe.Modules[0].Slices[0].Sources[0].Model];
-        CompatibilityChecks.Check(plan, problems);
+        if (checkModels)
+            CompatibilityChecks.Check(plan, problems);
         var slices = recipe.Modules.SelectMany(module => module.Slices.Select(slice => (module, slice))).ToList();
         var jobs = new List<TensorJob>();
         var (layers, outputLayers) = (new List<(LoadedModel Model, int Layer)>(), 0);
@@ -71,7 +90,8 @@ public static class MergePlanner
         }
 
         plan.Jobs = jobs.ConvertAll(job => job.Layer is { } layer ? job with { Depth = outputLayers == 1 ? 1 : layer / (outputLayers - 1.0) } : job);
-        problems.AddRange(UnusedTensors.Account(plan));
+        if (checkModels)
+            problems.AddRange(UnusedTensors.Account(plan));
         if (!plan.Options.Raw)
             OutputConfig.Decide(plan, layers, problems);
         plan.Layout = ShardLayout.Create(

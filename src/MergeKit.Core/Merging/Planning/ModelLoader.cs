@@ -1,6 +1,7 @@
 using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Inputs;
 using MergeKit.Core.Recipes;
 
 namespace MergeKit.Core.Merging.Planning;
@@ -32,32 +33,37 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
         return models;
     }
 
-    private static string? Refused(ModelReference reference)
-    {
-        if (reference.Adapter is not null)
-            return $"model '{reference}': LoRA adapters (model+adapter) are not built yet; fold the adapter into the model first";
-        if (reference.Revision is not null)
-            return $"model '{reference}': revisions of hub models are not built yet; give the path of a local folder";
-        return reference.OverrideArchitecture is not null ? $"model '{reference}': override_architecture is not built yet" : null;
-    }
+    private static string? Refused(ModelReference reference) =>
+        reference.OverrideArchitecture is not null ? $"model '{reference}': override_architecture is not built yet" : null;
 
     private LoadedModel Open(ModelReference reference, Recipe recipe)
     {
-        var folder = Resolve(reference.Path, recipe.File);
         if (options.Raw)
+            return OpenRaw(reference, recipe);
+        var input = ModelInput.Open(reference, path => Resolve(path, recipe.File));
+        var (config, checkpoint) = (input.Config!, input.Checkpoint);
+        try
         {
-            var state = Checkpoint.Open(folder);
-            return new LoadedModel(reference, folder, state, null, [.. state.Tensors.Select(tensor => new WeightSpec(tensor.Name, TensorRole.Other))]);
+            problems.AddRange(checkpoint.Warnings);
+            CheckSize(config);
+            var weights = ArchitectureCatalog.Find(config)?.Weights(config) ?? InferredLayout.Weights(checkpoint, config);
+            return new LoadedModel(reference, input.Folder, checkpoint, config, weights) { Source = input.Source };
         }
+        catch
+        {
+            checkpoint.Dispose();
+            throw;
+        }
+    }
 
-        if (!Directory.Exists(folder))
-            throw new InputException(NotFound(reference.Path, folder));
-        var config = ModelConfig.Read(folder);
-        var checkpoint = Checkpoint.Open(folder);
-        problems.AddRange(checkpoint.Warnings);
-        CheckSize(config);
-        var weights = ArchitectureCatalog.Find(config)?.Weights(config) ?? InferredLayout.Weights(checkpoint, config);
-        return new LoadedModel(reference, folder, checkpoint, config, weights);
+    private LoadedModel OpenRaw(ModelReference reference, Recipe recipe)
+    {
+        if (reference.Adapter is not null)
+            throw new InputException($"model '{reference}': adapters cannot be folded into raw state dicts (--raw)");
+        var folder = ModelInput.Find(reference.Path, reference.Revision, path => Resolve(path, recipe.File));
+        var state = Checkpoint.Open(folder);
+        problems.AddRange(state.Warnings);
+        return new LoadedModel(reference, folder, state, null, [.. state.Tensors.Select(tensor => new WeightSpec(tensor.Name, TensorRole.Other))]);
     }
 
     /// <summary>A configuration that implies more tensors than any file can hold is not believed, before they are enumerated.</summary>
@@ -74,14 +80,6 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
         var key = keys.FirstOrDefault(key => config.Json[key] is not null);
         var value = key is null ? 0 : config.RequireInt(key);
         return value >= 0 ? (key ?? "", value) : throw new InputException($"{config.File}: key '{key}' is {value}, a count is wanted");
-    }
-
-    private static string NotFound(string path, string folder)
-    {
-        if (File.Exists(folder))
-            return $"model '{path}' is a file; a model folder with config.json is wanted (state dicts without a config: --raw)";
-        var isHubId = !Path.IsPathRooted(path) && path.Count(c => c == '/') == 1 && !path.StartsWith('.');
-        return $"model '{path}': there is no such folder ({folder})" + (isHubId ? "; fetching models from a hub is not built, give the path of a local copy" : "");
     }
 
     /// <summary>An earlier document's result, a path from the working directory, or a path beside the recipe.</summary>

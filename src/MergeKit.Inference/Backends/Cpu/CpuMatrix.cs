@@ -31,11 +31,11 @@ internal sealed class CpuMatrix : IMatrix
     /// <summary>y = x W^T + b, or y += that.</summary>
     public void Multiply(ReadOnlySpan<float> x, int tokens, Span<float> y, WorkerPool pool, bool accumulate)
     {
-        foreach (var (weights, first) in _blocks)
-            if (_transposed)
+        if (_transposed)
+            foreach (var (weights, first) in _blocks)
                 TransposedProduct.Multiply(x, tokens, weights, y[first..], Rows, pool, accumulate ? 1 : 0);
-            else
-                MatrixProduct.Multiply(x, tokens, weights, y[first..], Rows, pool, accumulate ? 1 : 0);
+        else
+            MatrixProduct.MultiplyBlocks(x, tokens, _blocks, y, Rows, pool, accumulate ? 1 : 0);
         AddBias(tokens, y, 0, Rows);
     }
 

@@ -1,3 +1,4 @@
+using System.Numerics;
 using MergeKit.Core.Architectures;
 
 namespace MergeKit.Inference.Backends.Cpu;
@@ -65,11 +66,22 @@ internal sealed class RotaryTables
                 return;
             }
 
-            for (var i = 0; i < half; i++)
+            RotateHalves(head[..half], head.Slice(half, half), cos, sin);
+        }
+
+        private static void RotateHalves(Span<float> first, Span<float> second, ReadOnlySpan<float> cos, ReadOnlySpan<float> sin)
+        {
+            var i = 0;
+            for (; i + Vector<float>.Count <= first.Length; i += Vector<float>.Count)
             {
-                var (a, b) = (head[i], head[i + half]);
-                (head[i], head[i + half]) = (a * cos[i] - b * sin[i], b * cos[i] + a * sin[i]);
+                var (a, b) = (new Vector<float>(first[i..]), new Vector<float>(second[i..]));
+                var (c, s) = (new Vector<float>(cos[i..]), new Vector<float>(sin[i..]));
+                (a * c - b * s).CopyTo(first[i..]);
+                (b * c + a * s).CopyTo(second[i..]);
             }
+
+            for (; i < first.Length; i++)
+                (first[i], second[i]) = (first[i] * cos[i] - second[i] * sin[i], second[i] * cos[i] + first[i] * sin[i]);
         }
     }
 }

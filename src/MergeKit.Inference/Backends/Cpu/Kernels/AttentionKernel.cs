@@ -15,6 +15,9 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
     where TVector : struct
     where TKernel : struct, IMicroKernel
 {
+    /// <summary>The most rows for which packing the keys costs more than it saves.</summary>
+    private const int FewRows = 4;
+
     /// <summary>
     /// Computes one block: queries of one sequence over one key-value head and a range of keys that begins at a multiple of the key
     /// block.
@@ -35,7 +38,9 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
             Foresee(AttentionProblem.Value(sequence, key, tile.KvHead), sequence.ValueTokenStride, problem.Shape.ValueDim, keys);
             var next = Math.Min(AttentionScratch.KeyBlock, end - key - keys);
             Foresee(AttentionProblem.Key(sequence, key + keys, tile.KvHead), sequence.KeyTokenStride, problem.Shape.HeadDim, next);
-            LoadKeys(problem, sequence, tile.KvHead, key, keys, scratch);
+            if (rows > FewRows)
+                PackKeys(problem, sequence, tile.KvHead, key, keys, scratch);
+            LoadValues(problem, sequence, tile.KvHead, key, keys, scratch);
             for (var row = 0; row < rows; row += TKernel.Rows)
                 RunRows(problem, sequence, tile, scratch, row, Math.Min(TKernel.Rows, rows - row), key, keys);
         }
@@ -111,7 +116,7 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         }
     }
 
-    private static void LoadKeys(
+    private static void PackKeys(
         in AttentionProblem problem, in AttentionSequence sequence, int head, int key, int keys, in AttentionScratch scratch)
     {
         var depth = problem.Shape.HeadDim;
@@ -122,7 +127,11 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
             var k = (byte*)AttentionProblem.Key(sequence, key + c, head);
             PanelPacking.Pack<SingleDecoder>(k, strideBytes, columns, depth, scratch.K + (c * depth), TKernel.Columns);
         }
+    }
 
+    private static void LoadValues(
+        in AttentionProblem problem, in AttentionSequence sequence, int head, int key, int keys, in AttentionScratch scratch)
+    {
         if (scratch.V == null)
             return;
         for (var i = 0; i < keys; i++)
@@ -152,8 +161,11 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         keys = Math.Min(keys, highest - key);
         nint depth = problem.Shape.HeadDim;
         var q = scratch.Q + (row * depth);
-        for (var c = 0; c < keys; c += TKernel.Columns)
-            TKernel.Run(q, depth, rows, scratch.K + (c * depth), TKernel.Columns, depth, scratch.S + c, AttentionScratch.KeyBlock, 0);
+        if (tile.Queries * problem.Group <= FewRows)
+            ScoreFew(q, depth, rows, AttentionProblem.Key(sequence, key, tile.KvHead), sequence.KeyTokenStride, keys, scratch.S);
+        else
+            for (var c = 0; c < keys; c += TKernel.Columns)
+                TKernel.Run(q, depth, rows, scratch.K + (c * depth), TKernel.Columns, depth, scratch.S + c, AttentionScratch.KeyBlock, 0);
         for (var r = 0; r < rows; r++)
             Weigh(problem, sequence, tile, scratch, row + r, scratch.S + (r * AttentionScratch.KeyBlock), key, keys);
         var o = scratch.O + (row * scratch.OutputWidth);
@@ -161,6 +173,20 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         var vStride = scratch.V != null ? scratch.OutputWidth : sequence.ValueTokenStride;
         for (var c = 0; c < scratch.OutputWidth; c += TKernel.Columns)
             TKernel.Run(scratch.S, AttentionScratch.KeyBlock, rows, v + c, vStride, keys, o + c, scratch.OutputWidth, 1);
+    }
+
+    /// <summary>Scores of a few rows: keys are read where they lie.</summary>
+    private static void ScoreFew(float* q, nint depth, int rows, float* k, nint stride, int keys, float* s)
+    {
+        var bytes = stride * sizeof(float);
+        for (int row = 0, next; row < rows; row = next)
+        {
+            next = row + (rows - row >= 2 ? 2 : 1);
+            if (next - row == 2)
+                SkinnyKernels.TwoTokens<TLanes, TVector, SingleDecoder>(q + (row * depth), depth, (byte*)k, bytes, keys, s + (row * AttentionScratch.KeyBlock), AttentionScratch.KeyBlock, 0);
+            else
+                SkinnyKernels.OneToken<TLanes, TVector, SingleDecoder>(q + (row * depth), depth, (byte*)k, bytes, keys, s + (row * AttentionScratch.KeyBlock), AttentionScratch.KeyBlock, 0);
+        }
     }
 
     /// <summary>Turns a row of scores into weights relative to the new maximum, and rescales what the row has gathered.</summary>

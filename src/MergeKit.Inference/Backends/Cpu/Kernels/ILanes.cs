@@ -63,6 +63,15 @@ internal unsafe interface ILanes<TVector>
     /// <summary>Largest lane; unspecified if any is NaN.</summary>
     static abstract float MaxLane(TVector a);
 
+    /// <summary>The elements of even index of a followed by b.</summary>
+    static abstract TVector Evens(TVector a, TVector b);
+
+    /// <summary>The elements of odd index of a followed by b.</summary>
+    static abstract TVector Odds(TVector a, TVector b);
+
+    /// <summary>Widens <c>2 Count</c> bfloat16: those of even and those of odd index.</summary>
+    static abstract void LoadBFloat16Pair(byte* source, out TVector evens, out TVector odds);
+
     /// <summary>Widens bfloat16.</summary>
     static abstract TVector LoadBFloat16(byte* source);
 

@@ -13,8 +13,31 @@ internal unsafe interface IWeightDecoder
         where TLanes : struct, ILanes<TVector>
         where TVector : struct;
 
+    /// <summary>Whether <see cref="LoadPair"/> gives the even and the odd elements rather than the first and the second half.</summary>
+    static virtual bool InPairs => false;
+
+    /// <summary>The next <c>2 TLanes.Count</c> elements, in whichever of the two orders takes fewer instructions (<see cref="InPairs"/>).</summary>
+    static abstract void LoadPair<TLanes, TVector>(byte* source, out TVector first, out TVector second)
+        where TLanes : struct, ILanes<TVector>
+        where TVector : struct;
+
     /// <summary>One element.</summary>
     static abstract float LoadOne(byte* source);
+}
+
+/// <summary>Pairs of vectors in the order of memory.</summary>
+internal static unsafe class Halves
+{
+    /// <summary>The first and the second half of the next <c>2 TLanes.Count</c> elements.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Load<TDecoder, TLanes, TVector>(byte* source, out TVector first, out TVector second)
+        where TDecoder : struct, IWeightDecoder
+        where TLanes : struct, ILanes<TVector>
+        where TVector : struct
+    {
+        first = TDecoder.Load<TLanes, TVector>(source);
+        second = TDecoder.Load<TLanes, TVector>(source + (TLanes.Count * TDecoder.Size));
+    }
 }
 
 /// <summary>float32.</summary>
@@ -28,6 +51,12 @@ internal readonly unsafe struct SingleDecoder : IWeightDecoder
     public static TVector Load<TLanes, TVector>(byte* source)
         where TLanes : struct, ILanes<TVector>
         where TVector : struct => TLanes.Load((float*)source);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadPair<TLanes, TVector>(byte* source, out TVector first, out TVector second)
+        where TLanes : struct, ILanes<TVector>
+        where TVector : struct => Halves.Load<SingleDecoder, TLanes, TVector>(source, out first, out second);
 
     /// <inheritdoc/>
     public static float LoadOne(byte* source) => *(float*)source;
@@ -46,6 +75,15 @@ internal readonly unsafe struct BFloat16Decoder : IWeightDecoder
         where TVector : struct => TLanes.LoadBFloat16(source);
 
     /// <inheritdoc/>
+    public static bool InPairs => true;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadPair<TLanes, TVector>(byte* source, out TVector first, out TVector second)
+        where TLanes : struct, ILanes<TVector>
+        where TVector : struct => TLanes.LoadBFloat16Pair(source, out first, out second);
+
+    /// <inheritdoc/>
     public static float LoadOne(byte* source) => BitConverter.UInt32BitsToSingle((uint)*(ushort*)source << 16);
 }
 
@@ -62,6 +100,12 @@ internal readonly unsafe struct HalfDecoder : IWeightDecoder
         where TVector : struct => TLanes.LoadHalf(source);
 
     /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadPair<TLanes, TVector>(byte* source, out TVector first, out TVector second)
+        where TLanes : struct, ILanes<TVector>
+        where TVector : struct => Halves.Load<HalfDecoder, TLanes, TVector>(source, out first, out second);
+
+    /// <inheritdoc/>
     public static float LoadOne(byte* source) => (float)*(Half*)source;
 }
 
@@ -76,6 +120,12 @@ internal readonly unsafe struct E4M3Decoder : IWeightDecoder
     public static TVector Load<TLanes, TVector>(byte* source)
         where TLanes : struct, ILanes<TVector>
         where TVector : struct => TLanes.LoadE4M3(source);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadPair<TLanes, TVector>(byte* source, out TVector first, out TVector second)
+        where TLanes : struct, ILanes<TVector>
+        where TVector : struct => Halves.Load<E4M3Decoder, TLanes, TVector>(source, out first, out second);
 
     /// <inheritdoc/>
     public static float LoadOne(byte* source)
@@ -99,6 +149,12 @@ internal readonly unsafe struct E5M2Decoder : IWeightDecoder
         where TVector : struct => TLanes.LoadE5M2(source);
 
     /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadPair<TLanes, TVector>(byte* source, out TVector first, out TVector second)
+        where TLanes : struct, ILanes<TVector>
+        where TVector : struct => Halves.Load<E5M2Decoder, TLanes, TVector>(source, out first, out second);
+
+    /// <inheritdoc/>
     public static float LoadOne(byte* source) => (float)BitConverter.UInt16BitsToHalf((ushort)(*source << 8));
 }
 
@@ -113,6 +169,12 @@ internal readonly unsafe struct DoubleDecoder : IWeightDecoder
     public static TVector Load<TLanes, TVector>(byte* source)
         where TLanes : struct, ILanes<TVector>
         where TVector : struct => TLanes.LoadDouble(source);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadPair<TLanes, TVector>(byte* source, out TVector first, out TVector second)
+        where TLanes : struct, ILanes<TVector>
+        where TVector : struct => Halves.Load<DoubleDecoder, TLanes, TVector>(source, out first, out second);
 
     /// <inheritdoc/>
     public static float LoadOne(byte* source) => (float)*(double*)source;

@@ -91,6 +91,22 @@ internal readonly unsafe struct Lanes128 : ILanes<Vector128<float>>
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
+    public static Vector128<float> Evens(Vector128<float> a, Vector128<float> b) => Vector128.Create(a[0], a[2], b[0], b[2]);
+
+    /// <inheritdoc/>
+    [MethodImpl(Inline)]
+    public static Vector128<float> Odds(Vector128<float> a, Vector128<float> b) => Vector128.Create(a[1], a[3], b[1], b[3]);
+
+    /// <inheritdoc/>
+    [MethodImpl(Inline)]
+    public static void LoadBFloat16Pair(byte* source, out Vector128<float> evens, out Vector128<float> odds)
+    {
+        var bits = Vector128.Load((uint*)source);
+        (evens, odds) = ((bits << 16).AsSingle(), (bits & Vector128.Create(0xFFFF0000u)).AsSingle());
+    }
+
+    /// <inheritdoc/>
+    [MethodImpl(Inline)]
     public static Vector128<float> LoadBFloat16(byte* source) => (Widen16(source) << 16).AsSingle();
 
     /// <inheritdoc/>

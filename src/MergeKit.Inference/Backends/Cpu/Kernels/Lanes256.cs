@@ -83,6 +83,22 @@ internal readonly unsafe struct Lanes256 : ILanes<Vector256<float>>
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
+    public static Vector256<float> Evens(Vector256<float> a, Vector256<float> b) => Avx2.Permute4x64(Avx.Shuffle(a, b, 0b10_00_10_00).AsDouble(), 0b11_01_10_00).AsSingle();
+
+    /// <inheritdoc/>
+    [MethodImpl(Inline)]
+    public static Vector256<float> Odds(Vector256<float> a, Vector256<float> b) => Avx2.Permute4x64(Avx.Shuffle(a, b, 0b11_01_11_01).AsDouble(), 0b11_01_10_00).AsSingle();
+
+    /// <inheritdoc/>
+    [MethodImpl(Inline)]
+    public static void LoadBFloat16Pair(byte* source, out Vector256<float> evens, out Vector256<float> odds)
+    {
+        var bits = Vector256.Load((uint*)source);
+        (evens, odds) = ((bits << 16).AsSingle(), (bits & Vector256.Create(0xFFFF0000u)).AsSingle());
+    }
+
+    /// <inheritdoc/>
+    [MethodImpl(Inline)]
     public static Vector256<float> LoadBFloat16(byte* source) => (Widen16(source) << 16).AsSingle();
 
     /// <inheritdoc/>

@@ -80,6 +80,22 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<float>>
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
+    public static Vector512<float> Evens(Vector512<float> a, Vector512<float> b) => Avx512F.PermuteVar16x32x2(a, Vector512.Create(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b);
+
+    /// <inheritdoc/>
+    [MethodImpl(Inline)]
+    public static Vector512<float> Odds(Vector512<float> a, Vector512<float> b) => Avx512F.PermuteVar16x32x2(a, Vector512.Create(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), b);
+
+    /// <inheritdoc/>
+    [MethodImpl(Inline)]
+    public static void LoadBFloat16Pair(byte* source, out Vector512<float> evens, out Vector512<float> odds)
+    {
+        var bits = Vector512.Load((uint*)source);
+        (evens, odds) = ((bits << 16).AsSingle(), (bits & Vector512.Create(0xFFFF0000u)).AsSingle());
+    }
+
+    /// <inheritdoc/>
+    [MethodImpl(Inline)]
     public static Vector512<float> LoadBFloat16(byte* source) => (Widen16(source) << 16).AsSingle();
 
     /// <inheritdoc/>

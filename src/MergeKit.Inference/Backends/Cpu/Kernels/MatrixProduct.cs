@@ -51,6 +51,32 @@ internal static unsafe class MatrixProduct
         InstructionPath path, ReadOnlySpan<float> x, int tokens, WeightMatrix w, Span<float> y, int yStride, WorkerPool pool, float beta) =>
         Run(path, x, tokens, w, transposed: true, y, yStride, pool, beta, skinny: false);
 
+    /// <summary>
+    /// As <see cref="Multiply(ReadOnlySpan{float}, int, WeightMatrix, Span{float}, int, WorkerPool, float)"/> for several matrices over the
+    /// same inputs; each writes its outputs from <c>FirstRow</c> of a row of y on. For a few tokens they are one loop of the pool.
+    /// </summary>
+    public static void MultiplyBlocks(
+        ReadOnlySpan<float> x, int tokens, ReadOnlySpan<(WeightMatrix Weights, int FirstRow)> blocks, Span<float> y, int yStride, WorkerPool pool, float beta = 0)
+    {
+        var (type, columns, alike) = (blocks[0].Weights.Type, blocks[0].Weights.Columns, true);
+        foreach (var (w, first) in blocks)
+        {
+            Check(x, tokens, w, w.Rows, w.Columns, y[first..], yStride);
+            alike &= w.Type == type && w.Columns == columns;
+        }
+
+        if (tokens == 0)
+            return;
+        fixed (float* px = x, py = y)
+        {
+            var products = new ProductArguments[blocks.Length];
+            for (var i = 0; i < products.Length; i++)
+                products[i] = new ProductArguments(px, tokens, blocks[i].Weights, false, py + blocks[i].FirstRow, yStride, pool, beta, tokens <= SkinnyTokens);
+            for (var i = 0; i < products.Length; i += alike ? products.Length : 1)
+                ByPath(InstructionPaths.Best, alike ? products : products.AsSpan(i, 1));
+        }
+    }
+
     private static void Run(
         InstructionPath path, ReadOnlySpan<float> x, int tokens, WeightMatrix w, bool transposed, Span<float> y, int yStride, WorkerPool pool, float beta, bool skinny)
     {
@@ -61,59 +87,65 @@ internal static unsafe class MatrixProduct
         fixed (float* px = x, py = y)
         {
             var product = new ProductArguments(px, tokens, w, transposed, py, yStride, pool, beta, skinny);
-            switch (path)
-            {
-                case InstructionPath.Avx512:
-                    ByType<Lanes512, Vector512<float>, MicroKernel6x4<Lanes512, Vector512<float>>>(product);
-                    break;
-                case InstructionPath.Avx2:
-                    ByType<Lanes256, Vector256<float>, MicroKernel6x2<Lanes256, Vector256<float>>>(product);
-                    break;
-                default:
-                    ByType<Lanes128, Vector128<float>, MicroKernel6x4<Lanes128, Vector128<float>>>(product);
-                    break;
-            }
+            ByPath(path, new ReadOnlySpan<ProductArguments>(in product));
         }
     }
 
-    private static void ByType<TLanes, TVector, TKernel>(in ProductArguments product)
+    private static void ByPath(InstructionPath path, ReadOnlySpan<ProductArguments> products)
+    {
+        switch (path)
+        {
+            case InstructionPath.Avx512:
+                ByType<Lanes512, Vector512<float>, MicroKernel6x4<Lanes512, Vector512<float>>>(products);
+                break;
+            case InstructionPath.Avx2:
+                ByType<Lanes256, Vector256<float>, MicroKernel6x2<Lanes256, Vector256<float>>>(products);
+                break;
+            default:
+                ByType<Lanes128, Vector128<float>, MicroKernel6x4<Lanes128, Vector128<float>>>(products);
+                break;
+        }
+    }
+
+    private static void ByType<TLanes, TVector, TKernel>(ReadOnlySpan<ProductArguments> products)
         where TLanes : struct, ILanes<TVector>
         where TVector : struct
         where TKernel : struct, IMicroKernel
     {
-        switch (product.Weights.Type)
+        switch (products[0].Weights.Type)
         {
             case DType.F32:
-                BySize<TLanes, TVector, TKernel, SingleDecoder>(product);
+                BySize<TLanes, TVector, TKernel, SingleDecoder>(products);
                 break;
             case DType.BF16:
-                BySize<TLanes, TVector, TKernel, BFloat16Decoder>(product);
+                BySize<TLanes, TVector, TKernel, BFloat16Decoder>(products);
                 break;
             case DType.F16:
-                BySize<TLanes, TVector, TKernel, HalfDecoder>(product);
+                BySize<TLanes, TVector, TKernel, HalfDecoder>(products);
                 break;
             case DType.F8E4M3:
-                BySize<TLanes, TVector, TKernel, E4M3Decoder>(product);
+                BySize<TLanes, TVector, TKernel, E4M3Decoder>(products);
                 break;
             case DType.F8E5M2:
-                BySize<TLanes, TVector, TKernel, E5M2Decoder>(product);
+                BySize<TLanes, TVector, TKernel, E5M2Decoder>(products);
                 break;
             default:
-                BySize<TLanes, TVector, TKernel, DoubleDecoder>(product);
+                BySize<TLanes, TVector, TKernel, DoubleDecoder>(products);
                 break;
         }
     }
 
-    private static void BySize<TLanes, TVector, TKernel, TDecoder>(in ProductArguments product)
+    private static void BySize<TLanes, TVector, TKernel, TDecoder>(ReadOnlySpan<ProductArguments> products)
         where TLanes : struct, ILanes<TVector>
         where TVector : struct
         where TKernel : struct, IMicroKernel
         where TDecoder : struct, IWeightDecoder
     {
-        if (product.Skinny)
-            SkinnyProduct.Run<TLanes, TVector, TDecoder>(product);
+        if (products[0].Skinny)
+            SkinnyProduct.Run<TLanes, TVector, TDecoder>(products);
         else
-            PackedProduct.Run<TKernel, TDecoder>(product);
+            foreach (ref readonly var product in products)
+                PackedProduct.Run<TKernel, TDecoder>(product);
     }
 
     private static void Check(ReadOnlySpan<float> x, int tokens, WeightMatrix w, int outputs, int inputs, Span<float> y, int yStride)

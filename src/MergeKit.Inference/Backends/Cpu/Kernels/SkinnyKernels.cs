@@ -7,12 +7,12 @@ namespace MergeKit.Inference.Backends.Cpu.Kernels;
 /// Dot products of one, two or four rows of x with consecutive rows of weights. Rows are read one after the other, because one long run
 /// through memory is what
 /// processors foresee best. All three add in the same order: four sums per lane along the inputs, then the sums, then the lanes, then the
-/// inputs beyond the last vector.
+/// inputs beyond the last vector. x stands in the decoder's order (<see cref="IWeightDecoder.InPairs"/>) as far as steps of four vectors go.
 /// </summary>
 internal static unsafe class SkinnyKernels
 {
     /// <summary>Bytes from a weight to the one that is asked for in advance.</summary>
-    private const int Ahead = 8192;
+    private const int Ahead = 4096;
 
     /// <summary>
     /// <c>y[t yStride + r] = x[t] . w[r] + beta y[t yStride + r]</c> for one row of x, densely packed, and <paramref name="rows"/> rows
@@ -32,13 +32,11 @@ internal static unsafe class SkinnyKernels
             for (; i + (4 * TLanes.Count) <= columns; i += 4 * TLanes.Count)
             {
                 Foresee<TLanes, TVector, TDecoder>(w + (i * TDecoder.Size));
-                var w0 = TDecoder.Load<TLanes, TVector>(w + (i * TDecoder.Size));
+                TDecoder.LoadPair<TLanes, TVector>(w + (i * TDecoder.Size), out var w0, out var w1);
                 a0 = TLanes.MultiplyAdd(w0, TLanes.Load(x + i), a0);
-                var w1 = TDecoder.Load<TLanes, TVector>(w + ((i + TLanes.Count) * TDecoder.Size));
                 b0 = TLanes.MultiplyAdd(w1, TLanes.Load(x + i + TLanes.Count), b0);
-                var w2 = TDecoder.Load<TLanes, TVector>(w + ((i + (2 * TLanes.Count)) * TDecoder.Size));
+                TDecoder.LoadPair<TLanes, TVector>(w + ((i + (2 * TLanes.Count)) * TDecoder.Size), out var w2, out var w3);
                 c0 = TLanes.MultiplyAdd(w2, TLanes.Load(x + i + (2 * TLanes.Count)), c0);
-                var w3 = TDecoder.Load<TLanes, TVector>(w + ((i + (3 * TLanes.Count)) * TDecoder.Size));
                 d0 = TLanes.MultiplyAdd(w3, TLanes.Load(x + i + (3 * TLanes.Count)), d0);
             }
 
@@ -71,16 +69,14 @@ internal static unsafe class SkinnyKernels
             nint i = 0;
             for (; i + (4 * TLanes.Count) <= columns; i += 4 * TLanes.Count)
             {
-                var w0 = TDecoder.Load<TLanes, TVector>(w + (i * TDecoder.Size));
+                TDecoder.LoadPair<TLanes, TVector>(w + (i * TDecoder.Size), out var w0, out var w1);
                 a0 = TLanes.MultiplyAdd(w0, TLanes.Load(x0 + i), a0);
                 a1 = TLanes.MultiplyAdd(w0, TLanes.Load(x1 + i), a1);
-                var w1 = TDecoder.Load<TLanes, TVector>(w + ((i + TLanes.Count) * TDecoder.Size));
                 b0 = TLanes.MultiplyAdd(w1, TLanes.Load(x0 + i + TLanes.Count), b0);
                 b1 = TLanes.MultiplyAdd(w1, TLanes.Load(x1 + i + TLanes.Count), b1);
-                var w2 = TDecoder.Load<TLanes, TVector>(w + ((i + (2 * TLanes.Count)) * TDecoder.Size));
+                TDecoder.LoadPair<TLanes, TVector>(w + ((i + (2 * TLanes.Count)) * TDecoder.Size), out var w2, out var w3);
                 c0 = TLanes.MultiplyAdd(w2, TLanes.Load(x0 + i + (2 * TLanes.Count)), c0);
                 c1 = TLanes.MultiplyAdd(w2, TLanes.Load(x1 + i + (2 * TLanes.Count)), c1);
-                var w3 = TDecoder.Load<TLanes, TVector>(w + ((i + (3 * TLanes.Count)) * TDecoder.Size));
                 d0 = TLanes.MultiplyAdd(w3, TLanes.Load(x0 + i + (3 * TLanes.Count)), d0);
                 d1 = TLanes.MultiplyAdd(w3, TLanes.Load(x1 + i + (3 * TLanes.Count)), d1);
             }
@@ -118,22 +114,20 @@ internal static unsafe class SkinnyKernels
             nint i = 0;
             for (; i + (4 * TLanes.Count) <= columns; i += 4 * TLanes.Count)
             {
-                var w0 = TDecoder.Load<TLanes, TVector>(w + (i * TDecoder.Size));
+                TDecoder.LoadPair<TLanes, TVector>(w + (i * TDecoder.Size), out var w0, out var w1);
                 a0 = TLanes.MultiplyAdd(w0, TLanes.Load(x0 + i), a0);
                 a1 = TLanes.MultiplyAdd(w0, TLanes.Load(x1 + i), a1);
                 a2 = TLanes.MultiplyAdd(w0, TLanes.Load(x2 + i), a2);
                 a3 = TLanes.MultiplyAdd(w0, TLanes.Load(x3 + i), a3);
-                var w1 = TDecoder.Load<TLanes, TVector>(w + ((i + TLanes.Count) * TDecoder.Size));
                 b0 = TLanes.MultiplyAdd(w1, TLanes.Load(x0 + i + TLanes.Count), b0);
                 b1 = TLanes.MultiplyAdd(w1, TLanes.Load(x1 + i + TLanes.Count), b1);
                 b2 = TLanes.MultiplyAdd(w1, TLanes.Load(x2 + i + TLanes.Count), b2);
                 b3 = TLanes.MultiplyAdd(w1, TLanes.Load(x3 + i + TLanes.Count), b3);
-                var w2 = TDecoder.Load<TLanes, TVector>(w + ((i + (2 * TLanes.Count)) * TDecoder.Size));
+                TDecoder.LoadPair<TLanes, TVector>(w + ((i + (2 * TLanes.Count)) * TDecoder.Size), out var w2, out var w3);
                 c0 = TLanes.MultiplyAdd(w2, TLanes.Load(x0 + i + (2 * TLanes.Count)), c0);
                 c1 = TLanes.MultiplyAdd(w2, TLanes.Load(x1 + i + (2 * TLanes.Count)), c1);
                 c2 = TLanes.MultiplyAdd(w2, TLanes.Load(x2 + i + (2 * TLanes.Count)), c2);
                 c3 = TLanes.MultiplyAdd(w2, TLanes.Load(x3 + i + (2 * TLanes.Count)), c3);
-                var w3 = TDecoder.Load<TLanes, TVector>(w + ((i + (3 * TLanes.Count)) * TDecoder.Size));
                 d0 = TLanes.MultiplyAdd(w3, TLanes.Load(x0 + i + (3 * TLanes.Count)), d0);
                 d1 = TLanes.MultiplyAdd(w3, TLanes.Load(x1 + i + (3 * TLanes.Count)), d1);
                 d2 = TLanes.MultiplyAdd(w3, TLanes.Load(x2 + i + (3 * TLanes.Count)), d2);

@@ -22,6 +22,9 @@ public sealed class WorkerPool : IDisposable
     private volatile bool _stopping;
     private int _busy;
 
+    /// <summary>What workers do while they wait for a loop.</summary>
+    internal LookAhead LookAhead { get; } = new();
+
     /// <summary>Starts <paramref name="threads"/> - 1 background threads.</summary>
     /// <exception cref="ArgumentOutOfRangeException">Fewer than one thread or more than 1,024.</exception>
     public WorkerPool(int threads)
@@ -216,7 +219,8 @@ public sealed class WorkerPool : IDisposable
             {
                 if (_pool._current != last || _pool._stopping)
                     return;
-                Thread.SpinWait(1);
+                if (!_pool.LookAhead.Step(_worker))
+                    Thread.SpinWait(1);
             }
 
             Interlocked.Exchange(ref _parked, 1);

@@ -80,6 +80,31 @@ public sealed class MatrixProductTests
         }
     }
 
+    [Fact]
+    public void Several_matrices_at_once_give_the_bits_of_each_alone()
+    {
+        using var pool = new WorkerPool(3);
+        var random = new SplitMix(12);
+        const int columns = 173;
+        foreach (var types in new[] { new[] { DType.BF16, DType.BF16, DType.BF16 }, [DType.F32, DType.BF16, DType.F16] })
+        {
+            var (rows, first) = (new[] { 200, 3, 61 }, new[] { 0, 200, 203 });
+            var weights = rows.Zip(types, (count, type) => new StoredWeights(random, type, count, columns, 5)).ToArray();
+            foreach (var tokens in new[] { 1, 2, 7, 8, 9, 20 })
+            {
+                var x = random.Array(tokens * columns);
+                var together = random.Array(tokens * 264);
+                var alone = together.ToArray();
+                MatrixProduct.MultiplyBlocks(x, tokens, [.. weights.Select((w, i) => (w.Matrix, first[i]))], together, 264, pool, 1);
+                for (var i = 0; i < 3; i++)
+                    MatrixProduct.Multiply(x, tokens, weights[i].Matrix, alone.AsSpan(first[i]), 264, pool, 1);
+                Assert.Equal(alone, together);
+            }
+
+            Array.ForEach(weights, w => w.Dispose());
+        }
+    }
+
     [Theory]
     [MemberData(nameof(KernelPaths.Data), MemberType = typeof(KernelPaths))]
     public void Other_rows_of_the_batch_do_not_change_a_bit(InstructionPath path)
