@@ -7,6 +7,7 @@ using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Reports;
 using MergeKit.Inference.Checking;
+using MergeKit.Inference.Ensembles;
 
 namespace MergeKit.Cli.Commands;
 
@@ -14,6 +15,9 @@ namespace MergeKit.Cli.Commands;
 internal sealed class ResultReview(MergePlan plan, string folder, string name, RunDisplay display, CancellationToken cancellation)
 {
     private readonly List<EvaluationResult> _evaluations = [];
+
+    /// <summary>The documents of the recipe's file, among which evaluation documents find their models.</summary>
+    public IReadOnlyList<IRecipeDocument> Documents { get; init; } = [];
 
     /// <summary>What the check found; null where there was none.</summary>
     public CheckReport? Checked { get; private set; }
@@ -40,18 +44,20 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, R
             throw new InputException([Problem.Error($"the result cannot be evaluated: {why}", recipe.Location)]);
         display.Say("evaluating");
         var data = recipe.Data.Select(one => (one, set: DataSetReader.Read(InputPath.Resolve(one.Path, recipe.File, plan.Options), one.Name))).ToList();
-        var others = recipe.Models.Count == 0 ? Parents() : [.. recipe.Models.Select(model => (Unique(model.ToString()), InputPath.ResolveModel(model, recipe.File, plan.Options)))];
-        var opened = new List<ModelFolder>();
+        var (opener, scope) = (ModelOptions.Opener(plan.Options with { NamedResults = WithResult() }, cancellation), new RecipeScope(recipe.File, Documents));
+        List<string> names = [.. recipe.Models.Count == 0 ? Parents().Select(parent => parent.Name) : recipe.Models.Select(model => Unique(model.ToString()))];
+        var opened = new List<OpenedModel>();
         try
         {
-            opened.Add(ModelFolder.Open(folder, name, plan.Options.Threads));
-            foreach (var (other, path) in others)
-                opened.Add(ModelFolder.Open(path, other, plan.Options.Threads));
-            var options = new EvaluationOptions { Limit = null, Baseline = others.Any(other => other.Name == TemplateName) ? TemplateName : null };
+            opened.Add(opener.Open(folder, name));
+            foreach (var (i, other) in names.Index())
+                opened.Add(recipe.Models.Count == 0 ? opener.Open(Parents()[i].Folder, other) : opener.Open(recipe.Models[i], scope, other));
+            var options = new EvaluationOptions { Limit = null, Baseline = names.Contains(TemplateName) ? TemplateName : null };
             if (recipe.MaxNewTokens is { } tokens)
                 options = options with { MaxNewTokens = tokens };
             _evaluations.AddRange(data.GroupBy(pair => pair.one.Limit).Select(group => Evaluator.Run(
                 [.. opened.Select(model => model.ForEvaluation())], [.. group.Select(pair => pair.set)], options with { Limit = group.Key }, cancellation)));
+            display.ShowProblems(opened.SelectMany(model => model.Remarks()));
         }
         finally
         {
@@ -73,6 +79,15 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, R
             files[$"report{suffix}.json"] = JsonReport.Write(report);
             files[$"report{suffix}.html"] = HtmlReport.Write(report);
         }
+    }
+
+    /// <summary>Folders of the file's results, this one's included.</summary>
+    private Dictionary<string, string> WithResult()
+    {
+        var made = new Dictionary<string, string>(plan.Options.NamedResults, StringComparer.Ordinal);
+        if (plan.Recipe.Name is { } own)
+            made[own] = folder;
+        return made;
     }
 
     private string TemplateName => Unique(plan.Template!.ToString());

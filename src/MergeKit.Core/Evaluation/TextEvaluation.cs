@@ -1,3 +1,4 @@
+using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Evaluation.Data;
 using MergeKit.Core.Evaluation.Metrics;
 using MergeKit.Core.Evaluation.Requests;
@@ -17,6 +18,10 @@ internal static class TextEvaluation
         var windows = tokens.SelectMany((ids, document) => Windows(ids, prefix, model.Model.MaxLength - 1, options.Windows)
             .Select(request => (document, request))).ToArray();
         var sums = new RequestScorer(model, data.Name, options, cancellation).Sums(windows.Select(window => window.request).ToArray());
+        if (Array.FindIndex(sums, double.IsNegativeInfinity) is >= 0 and var impossible)
+            throw new InputException(
+                $"{model.Name} on {data.Name}: a token of document {windows[impossible].document + 1} is impossible for this model, so its perplexity is infinite "
+                + "(an intersection of vocabularies lacks tokens; 'union' or 'bytes' do not)");
         if (data.IsPlainText)
             return PlainItems(model, documents[0], windows.Select(window => window.request).ToArray(), sums);
         var totals = new double[documents.Length];

@@ -27,6 +27,9 @@ public sealed class LanguageModel : ILanguageModel
     /// <summary>The network's declaration.</summary>
     public NetworkSpec Network => _engine.Network;
 
+    /// <summary>Bytes of all weights.</summary>
+    public long WeightBytes => _engine.WeightBytes;
+
     /// <summary>What was odd but usable when the weights were bound.</summary>
     public IReadOnlyList<Problem> Warnings => _engine.Warnings;
 
@@ -66,6 +69,15 @@ public sealed class LanguageModel : ILanguageModel
     /// <param name="createBackend">Makes the backend for the network that the configuration describes.</param>
     public static LanguageModel FromSource(string name, ModelConfig config, IWeightSource source, Func<NetworkSpec, IBackend> createBackend) =>
         new(name, Engine.Create(config, source, encoder: false, createBackend));
+
+    /// <summary>The model with dropout (Gal and Ghahramani 2016): a fixed choice of units is left out of what every block reads. It shares this
+    /// model's weights and lasts no longer than it.</summary>
+    /// <param name="rate">The share of units left out, above 0 and below 1.</param>
+    /// <param name="seed">Decides, together with the pass, which units.</param>
+    /// <param name="pass">Number of the choice.</param>
+    /// <exception cref="InputException">The architecture has no norm before its blocks.</exception>
+    public LanguageModel WithDropout(double rate, int seed, int pass) =>
+        new(Name, _engine.Derive(weights => Dropout.Apply(Name, weights, rate, seed, pass)));
 
     /// <inheritdoc/>
     public ISession Open() => new Session(Name, _engine);
