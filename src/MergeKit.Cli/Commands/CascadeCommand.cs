@@ -28,12 +28,12 @@ internal static class CascadeCommand
     private static int Execute(ParseResult parsed)
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-        var recipe = DocumentOf.Kind<CascadeRecipe>(parsed, FileName, "cascade");
+        var (recipe, scope) = DocumentOf.Kind<CascadeRecipe>(parsed, FileName, "cascade");
         var data = Read("data", recipe.Data);
         var test = recipe.Test is null ? null : Read("test", recipe.Test);
         using var interrupt = new Interrupt();
-        using var models = ModelSet.Open(recipe.AllModels(), recipe.File, parsed, error);
-        var report = CascadeRun.Run(recipe, models[recipe.Small.Model], models[recipe.Large.Model], data, test, parsed.GetValue(CommonOptions.Seed), interrupt.Token);
+        using var models = ModelSet.Open(recipe.AllModels(), scope, parsed, error, interrupt.Token);
+        var report = CascadeRun.Run(recipe, models.ForEvaluation(recipe.Small.Model), models.ForEvaluation(recipe.Large.Model), data, test, parsed.GetValue(CommonOptions.Seed), interrupt.Token);
         if (parsed.GetValue(CommonOptions.Json))
             output.WriteLine(Json(recipe, report).ToJsonString(new JsonSerializerOptions { WriteIndented = true }));
         else

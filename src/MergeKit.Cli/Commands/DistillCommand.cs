@@ -13,8 +13,8 @@ namespace MergeKit.Cli.Commands;
 /// <summary><c>mergekit distill export TEACHER</c> and <c>mergekit distill loss STUDENT</c>.</summary>
 internal static class DistillCommand
 {
-    private static readonly Argument<string> Teacher = new("TEACHER") { Description = "The teacher: a model folder." };
-    private static readonly Argument<string> Student = new("STUDENT") { Description = "The student: a model folder." };
+    private static readonly Argument<string> Teacher = new("TEACHER") { Description = "The teacher: a model folder, or a recipe of an ensemble or merge." };
+    private static readonly Argument<string> Student = new("STUDENT") { Description = "The student: as the teacher." };
     private static readonly Option<string> Data = new("--data", "-d") { Description = "JSONL with prompts and answers (as for evaluate, or any with --prompt and --target), or a text.", Required = true, HelpName = "FILE" };
     private static readonly Option<string> Prompt = new("--prompt") { Description = "Jinja template of the prompt over a line's fields.", HelpName = "TEMPLATE" };
     private static readonly Option<string> Target = new("--target") { Description = "Jinja template of the answer.", HelpName = "TEMPLATE" };
@@ -49,7 +49,7 @@ internal static class DistillCommand
         var texts = AnswerReader.ReadTexts(new ExampleSource(
             CommonOptions.Resolve(parsed, parsed.GetValue(Data)!), parsed.GetValue(Prompt), parsed.GetValue(Target), parsed.GetValue(Examples)));
         using var interrupt = new Interrupt();
-        using var opened = ModelOptions.Open(CommonOptions.Resolve(parsed, parsed.GetValue(Teacher)!), parsed.GetValue(CommonOptions.Threads), error);
+        using var opened = ModelOptions.Open(parsed, CommonOptions.ResolveModel(parsed, parsed.GetValue(Teacher)!), error, interrupt.Token);
         var teacher = opened.ForEvaluation();
         if (parsed.GetValue(Generate))
             texts = Written(teacher, texts, parsed.GetValue(NewTokens), error, interrupt.Token);
@@ -77,7 +77,7 @@ internal static class DistillCommand
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
         var data = TeacherFile.Read(CommonOptions.Resolve(parsed, parsed.GetValue(From)!));
-        using var opened = ModelOptions.Open(CommonOptions.Resolve(parsed, parsed.GetValue(Student)!), parsed.GetValue(CommonOptions.Threads), error);
+        using var opened = ModelOptions.Open(parsed, CommonOptions.ResolveModel(parsed, parsed.GetValue(Student)!), error);
         var report = StudentLoss.Run(opened.ForEvaluation(), data, parsed.GetValue(Alpha));
         if (parsed.GetValue(CommonOptions.Json))
             output.WriteLine(Json(report, data, parsed.GetValue(Alpha)).ToJsonString(new JsonSerializerOptions { WriteIndented = true }));

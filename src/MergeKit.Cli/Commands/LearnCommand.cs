@@ -2,9 +2,9 @@ using System.CommandLine;
 using MergeKit.Cli.Display;
 using MergeKit.Core.Checkpoints.Writing;
 using MergeKit.Core.Diagnostics;
-using MergeKit.Core.Evaluation;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Workflows.Learning;
+using MergeKit.Inference.Ensembles;
 
 namespace MergeKit.Cli.Commands;
 
@@ -31,16 +31,12 @@ internal static class LearnCommand
         var path = CommonOptions.Resolve(parsed, parsed.GetValue(RecipeFile)!);
         var documents = RecipeReader.ReadDocuments(path);
         var recipe = Find(documents, path, parsed.GetValue(Document));
-        Check(recipe);
         var settings = recipe.Learn!;
-        var source = new ExampleSource(DocumentOf.PathIn(recipe, settings.Data, parsed), settings.Prompt, settings.Target, settings.Examples);
-        AnswerReader.ReadTexts(source); // a slip in the data must not cost the loading of the models
-        using var models = ModelSet.Open(recipe.AllModels(), recipe.File, parsed, error);
-        EvaluatedModel[] members = [.. recipe.Members.Select(member => models[member.Model])];
-        RequireOneTokenizer(members, recipe);
-        var answers = AnswerReader.Read(source, members[0].Encoder, members.Min(member => member.Model.MaxLength));
-        var vocabulary = members.Min(member => member.Model.VocabularySize);
-        var learned = EnsembleLearner.Learn(recipe.Rule.Name, [.. members.Select(member => member.Model)], answers, vocabulary, settings);
+        var data = DocumentOf.PathIn(recipe, settings.Data, parsed);
+        AnswerReader.ReadTexts(new ExampleSource(data, settings.Prompt, settings.Target, settings.Examples)); // a slip in the data must not cost the loading of the models
+        using var interrupt = new Interrupt();
+        using var models = ModelSet.Open(recipe.AllModels(), new RecipeScope(path, documents), parsed, error, interrupt.Token);
+        var learned = WeightLearning.Learn(recipe, [.. recipe.Members.Select(member => models[member.Model])], data);
         if (parsed.GetValue(Out) is { } target)
             OutputFolder.WriteFile(CommonOptions.Resolve(parsed, target), LearnedRecipe.Write(
                 documents, recipe, learned.Weights, learned.Gate is { Kept: true } gate ? (gate.Weights, gate.Bias) : null, LearnReport.Remarks(learned, settings)));
@@ -61,23 +57,5 @@ internal static class LearnCommand
             _ => throw new InputException([Problem.Error(
                 $"{found.Length} documents have 'learn'; name one with --document: {string.Join(", ", found.Select(document => document.Name ?? "(unnamed)"))}", found[1].Location)]),
         };
-    }
-
-    private static void Check(EnsembleRecipe recipe)
-    {
-        var problems = recipe.Members.Where(member => member.Dropout is not null)
-            .Select(member => Problem.Error("'learn': passes under dropout are alike, so there is nothing to learn about them; leave out 'dropout'", member.Location)).ToList();
-        if (recipe.Vocabulary.Mode != "identical")
-            problems.Add(Problem.Error($"'learn' needs members of one vocabulary; 'vocabulary.mode' is {recipe.Vocabulary.Mode}", recipe.Vocabulary.Location));
-        if (problems.Count > 0)
-            throw new InputException(problems);
-    }
-
-    private static void RequireOneTokenizer(EvaluatedModel[] members, EnsembleRecipe recipe)
-    {
-        Problem[] problems = [.. members.Zip(recipe.Members).Where(pair => pair.First.TokenizerId != members[0].TokenizerId).Select(pair => Problem.Error(
-            $"'learn': {pair.First.Name} has another tokenizer than {members[0].Name}; weights are learned over one vocabulary", pair.Second.Location))];
-        if (problems.Length > 0)
-            throw new InputException(problems);
     }
 }

@@ -35,12 +35,12 @@ internal static class StagesCommand
     private static int Execute(ParseResult parsed)
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-        var recipe = DocumentOf.Kind<StagesRecipe>(parsed, FileName, "stages");
+        var (recipe, scope) = DocumentOf.Kind<StagesRecipe>(parsed, FileName, "stages");
         var data = ItemReader.Read(DocumentOf.PathIn(recipe, recipe.Data, parsed));
         var test = recipe.Test is null ? null : ItemReader.Read(DocumentOf.PathIn(recipe, recipe.Test, parsed));
         using var interrupt = new Interrupt();
-        using var models = ModelSet.Open(recipe.AllModels(), recipe.File, parsed, error);
-        var run = new StagesRun(recipe, reference => models[reference]);
+        using var models = ModelSet.Open(recipe.AllModels(), scope, parsed, error, interrupt.Token);
+        var run = new StagesRun(recipe, models.ForEvaluation);
         var results = run.Run(data, interrupt.Token);
         var scores = run.Scores(results);
         var best = scores.MaxBy(score => score.Accuracy ?? score.Round)!.Round;

@@ -2,11 +2,12 @@ using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using MergeKit.Cli.Display;
-using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Ensembles;
+using MergeKit.Core.Evaluation;
 using MergeKit.Core.Evaluation.Data;
 using MergeKit.Core.Evaluation.Statistics;
 using MergeKit.Core.Workflows;
-using MergeKit.Inference.Checking;
+using MergeKit.Inference.Ensembles;
 
 namespace MergeKit.Cli.Commands;
 
@@ -15,7 +16,7 @@ internal static class UncertaintyCommand
 {
     private static readonly string[] Titles = ["predictive entropy", "expected entropy", "mutual information", "votes for the favourite", "favourite is right"];
 
-    private static readonly Argument<string[]> Models = new("MODEL") { Description = "At least two model folders.", Arity = ArgumentArity.OneOrMore };
+    private static readonly Argument<string[]> Models = new("MODEL") { Description = "Models: folders, or a recipe of an ensemble, whose members are taken one by one (passes under dropout too). At least two in all.", Arity = ArgumentArity.OneOrMore };
     private static readonly Option<string[]> Data = new("--data", "-d") { Description = "As for evaluate.", Required = true, AllowMultipleArgumentsPerToken = true, HelpName = "FILE" };
     private static readonly Option<int> Limit = new("--limit") { Description = "Only the first N items of each data set.", DefaultValueFactory = _ => 100, HelpName = "N" };
 
@@ -33,12 +34,13 @@ internal static class UncertaintyCommand
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
         DataSet[] data = [.. parsed.GetValue(Data)!.Select(path => DataSetReader.Read(CommonOptions.Resolve(parsed, path)))];
-        var opened = new List<ModelFolder>();
+        using var interrupt = new Interrupt();
+        var opened = new List<OpenedModel>();
         try
         {
             foreach (var folder in parsed.GetValue(Models)!)
-                opened.Add(ModelOptions.Open(CommonOptions.Resolve(parsed, folder), parsed.GetValue(CommonOptions.Threads), error));
-            var reports = data.Select(set => MemberDisagreement.Run([.. opened.Select(model => model.ForEvaluation())], set, parsed.GetValue(Limit))).ToArray();
+                opened.Add(ModelOptions.Open(parsed, CommonOptions.ResolveModel(parsed, folder), error, interrupt.Token));
+            var reports = data.Select(set => MemberDisagreement.Run([.. opened.SelectMany(Members)], set, parsed.GetValue(Limit))).ToArray();
             if (parsed.GetValue(CommonOptions.Json))
                 output.WriteLine(new JsonArray([.. reports.Select(Json)]).ToJsonString(new JsonSerializerOptions { WriteIndented = true }));
             else
@@ -52,6 +54,9 @@ internal static class UncertaintyCommand
 
         return ExitCodes.Done;
     }
+
+    private static IEnumerable<EvaluatedModel> Members(OpenedModel opened) => opened.Model is Ensemble ensemble
+        ? ensemble.Members.Select(member => new EvaluatedModel(member, opened.Encoder, opened.TokenizerId)) : [opened.ForEvaluation()];
 
     private static void Print(UncertaintyReport report, TextWriter output)
     {
