@@ -19,31 +19,41 @@ internal sealed class EnsembleReport : IDisposable
     private readonly string _evaluation;
     private readonly ModelShelf _shelf;
     private readonly StringBuilder _text = new();
+    private readonly Dictionary<(ILanguageModel, string), double> _scores = [];
 
     private EnsembleReport(string models, string evaluation) => (_evaluation, _shelf) = (evaluation, new ModelShelf(models));
 
-    /// <summary>ensembles MODELS EVAL [OUT.md]: folders of the trained models and of their evaluation data.</summary>
+    /// <summary>ensembles MODELS EVAL [OUT.md] [SECTION...]: folders of the trained models and of their evaluation data; sections are runs, experts, experts-small,
+    /// steering and steering-small, all of them unless some are named.</summary>
     public static int Run(string[] args)
     {
         if (args.Length < 2)
         {
-            Console.Error.WriteLine("usage: ensembles MODELS EVAL [OUT.md]");
+            Console.Error.WriteLine("usage: ensembles MODELS EVAL [OUT.md] [runs] [experts] [experts-small] [steering] [steering-small]");
             return 2;
         }
 
         using var report = new EnsembleReport(args[0], args[1]);
-        report.Family("shakespeare", ["nano/ft-shakespeare", "nano/soup-shakespeare-1", "nano/soup-shakespeare-2", "nano/soup-shakespeare-bad"]);
-        report.Family("man", ["nano/ckpt-man-400", "nano/ckpt-man-500", "nano/ckpt-man-600"]);
-        report.Experts("nano");
-        report.Experts("small");
-        report.Steering("nano/base");
-        report.Steering("small/base");
+        (string Name, Action Write)[] sections =
+        [
+            ("runs", report.Runs), ("experts", () => report.Experts("nano")), ("steering", () => report.Steering("nano/base")),
+            ("experts-small", () => report.Experts("small")), ("steering-small", () => report.Steering("small/base")),
+        ];
+        foreach (var (name, write) in sections)
+            if (args.Length <= 3 || args[3..].Contains(name))
+                write();
         if (args.Length > 2)
             File.WriteAllText(args[2], report._text.ToString());
         return 0;
     }
 
     public void Dispose() => _shelf.Dispose();
+
+    private void Runs()
+    {
+        Family("shakespeare", ["nano/ft-shakespeare", "nano/soup-shakespeare-1", "nano/soup-shakespeare-2", "nano/soup-shakespeare-bad"]);
+        Family("man", ["nano/ckpt-man-400", "nano/ckpt-man-500", "nano/ckpt-man-600"]);
+    }
 
     /// <summary>Runs of one task: the ways to use all of them.</summary>
     private void Family(string domain, string[] members)
@@ -129,7 +139,8 @@ internal sealed class EnsembleReport : IDisposable
     private DataSetResult Measure(ILanguageModel model, DataSet data) =>
         Evaluator.Run(new EvaluatedModel(model, _shelf.Encoder, "shared"), data, new EvaluationOptions { BootstrapDraws = 2000 });
 
-    private double BitsPerByte(ILanguageModel model, DataSet data) => Measure(model, data)["bits_per_byte"].Value;
+    private double BitsPerByte(ILanguageModel model, DataSet data) => _scores.TryGetValue((model, data.Name), out var score) ? score
+        : _scores[(model, data.Name)] = Measure(model, data)["bits_per_byte"].Value;
 
     private static string Short(string model) => model.Split('/')[^1];
 

@@ -19,7 +19,7 @@ static int Usage()
           kernels [pool] [gemm] [decode] [attention] [model] [threads=N]       the CPU engine's kernels against OpenBLAS and a plain read
           engine [threads=N] [repeat=N]                                        a whole model: prompt scoring and decoding
           tokenizer [OPTIONS]                                                  encoding of English prose with 128k tokens
-          ensembles MODELS EVAL [OUT.md]                                       the trained models' ensembles on held-out text, with paired intervals
+          ensembles MODELS EVAL [OUT.md] [SECTION...]                          the trained models' ensembles on held-out text, with paired intervals
           gpu                                                                  CUDA kernels against a copy and cuBLASLt
         """);
     return 2;

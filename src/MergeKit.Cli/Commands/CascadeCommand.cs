@@ -2,10 +2,12 @@ using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using MergeKit.Cli.Display;
+using MergeKit.Core.Checkpoints.Writing;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Ensembles;
 using MergeKit.Core.Evaluation.Data;
 using MergeKit.Core.Recipes;
+using MergeKit.Core.Reports;
 using MergeKit.Inference.Workflows;
 
 namespace MergeKit.Cli.Commands;
@@ -15,11 +17,13 @@ internal static class CascadeCommand
 {
     private static readonly Argument<string> FileName = new("FILE") { Description = "A YAML document with 'cascade'." };
 
+    private static readonly Option<string> Html = new("--html") { Description = "Also write the accuracy-cost curve as a one-file HTML page.", HelpName = "FILE" };
+
     public static Command Create()
     {
         var command = new Command("cascade", "Let a small model answer where it is confident, a large one elsewhere: choose the threshold, show what accuracy costs.")
         {
-            FileName, CommonOptions.Seed, CommonOptions.Threads, CommonOptions.Json,
+            FileName, Html, CommonOptions.Seed, CommonOptions.Threads, CommonOptions.Json,
         };
         command.SetAction(Execute);
         return command;
@@ -34,6 +38,9 @@ internal static class CascadeCommand
         using var interrupt = new Interrupt();
         using var models = ModelSet.Open(recipe.AllModels(), scope, parsed, error, interrupt.Token);
         var report = CascadeRun.Run(recipe, models.ForEvaluation(recipe.Small.Model), models.ForEvaluation(recipe.Large.Model), data, test, parsed.GetValue(CommonOptions.Seed), interrupt.Token);
+        if (parsed.GetValue(Html) is { } page)
+            OutputFolder.WriteFile(CommonOptions.Resolve(parsed, page), CascadePage.Write(
+                $"Cascade: {recipe.Small.Model}, then {recipe.Large.Model}", report.Curve, report.Chosen, [Headline(recipe, data.Name), .. TestLines(recipe, report)]));
         if (parsed.GetValue(CommonOptions.Json))
             output.WriteLine(Json(recipe, report).ToJsonString(new JsonSerializerOptions { WriteIndented = true }));
         else
@@ -55,7 +62,7 @@ internal static class CascadeCommand
 
     private static void Print(CascadeRecipe recipe, CascadeReport report, string data, TextWriter output)
     {
-        output.WriteLine($"{recipe.Small.Model} first, {recipe.Large.Model} below the threshold; confidence: {recipe.Confidence}; on {data}");
+        output.WriteLine(Headline(recipe, data));
         var table = new TextTable("#threshold", "#accuracy", "#cost", "");
         foreach (var point in Shown(report))
             table.Add(Figure.Text(point.Threshold), Figure.Text(point.Accuracy), Figure.Text(point.Cost), point.Threshold == report.Chosen.Threshold ? "chosen" : "");
@@ -63,14 +70,26 @@ internal static class CascadeCommand
         if (report.Test is not { } test)
             return;
         output.WriteLine();
-        output.WriteLine(FormattableString.Invariant($"on {recipe.Test} ({test.Items} items), threshold {report.Chosen.Threshold:0.####}:"));
+        string[] lines = [.. TestLines(recipe, report)];
+        output.WriteLine(lines[0]);
         var result = new TextTable("", "#accuracy", "#cost");
         result.Add(recipe.Small.Model.ToString(), Figure.Text(test.Small), Figure.Text(recipe.Small.Cost));
         result.Add(recipe.Large.Model.ToString(), Figure.Text(test.Large), Figure.Text(recipe.Large.Cost));
-        result.Add("cascade", $"{Figure.Text(test.Cascade)} [{Figure.Text(test.Interval.Low)}, {Figure.Text(test.Interval.High)}]", Figure.Text(test.Cost));
+        result.Add("cascade", $"{Figure.Text(test.Cascade)} {Figure.Range(test.Interval.Low, test.Interval.High)}", Figure.Text(test.Cost));
         result.Write(output);
-        output.WriteLine(FormattableString.Invariant(
-            $"{100 * test.Escalated:0.#} % went to the large model; cascade minus large model: {test.AgainstLarge.Difference:0.####} [{test.AgainstLarge.Normal95.Low:0.####}, {test.AgainstLarge.Normal95.High:0.####}], paired"));
+        output.WriteLine(lines[1]);
+    }
+
+    private static string Headline(CascadeRecipe recipe, string data) =>
+        $"{recipe.Small.Model} first, {recipe.Large.Model} below the threshold; confidence: {recipe.Confidence}; on {data}";
+
+    private static IEnumerable<string> TestLines(CascadeRecipe recipe, CascadeReport report)
+    {
+        if (report.Test is not { } test)
+            yield break;
+        yield return $"on {recipe.Test} ({test.Items} items), threshold {Figure.Text(report.Chosen.Threshold)}: accuracy {Figure.Text(test.Cascade)} at {Figure.Text(test.Cost)} an item";
+        yield return $"{Figure.Text(100 * test.Escalated)} % went to the large model; cascade minus large model: {Figure.Text(test.AgainstLarge.Difference)} "
+            + $"{Figure.Range(test.AgainstLarge.Normal95.Low, test.AgainstLarge.Normal95.High)}, paired";
     }
 
     /// <summary>At most some twenty points: the ends, the chosen one, and others at even distances.</summary>
