@@ -8,6 +8,7 @@ return args.FirstOrDefault() switch
     "engine" => EngineBenchmark.Run(args[1..]),
     "moe" => MoeBenchmark.Run(args[1..]),
     "tokenizer" => TokenizerBenchmark.Run(args[1..]),
+    "ensembles" => EnsembleReport.Run(args[1..]),
     "gpu" => GpuKernelBenchmark.Run(args[1..]),
     "search" => SearchBenchmark.Run(args[1..]),
     _ => Usage(),
@@ -24,6 +25,7 @@ static int Usage()
           moe [build] [gates] [score] [folder=DIR] [program=FILE]              mixtures of experts: building, fitting routers, scoring
           tokenizer [OPTIONS]                                                  encoding of English prose with 128k tokens
           search MODELS TEXTS [candidates=N]                                   candidate merges a minute; greedy soup of eight
+          ensembles MODELS EVAL [OUT.md] [SECTION...]                          the trained models' ensembles on held-out text, with paired intervals
           gpu                                                                  CUDA kernels against a copy and cuBLASLt
         """);
     return 2;
