@@ -7,6 +7,7 @@ using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Moe;
 using MergeKit.Core.Recipes;
+using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Reports;
 using MergeKit.Inference.Checking;
 
@@ -51,6 +52,8 @@ internal sealed class RunJob
         OutputFolder.RequireFree(OutputPath);
         _evaluations = [.. documents.OfType<EvaluationRecipe>()];
         RequireData();
+        if (documents.Any(document => document is SearchRecipe))
+            CheckAll([.. documents.OfType<Recipe>().Where(recipe => RecipeSet.UsedBy(recipe, documents).Count == 0)]);
         documents = new SearchRun(Options with { OutputFolder = null }, Resume, display, Cancellation).Resolve(documents, OutputPath);
         _documents = documents;
         var recipes = documents.OfType<Recipe>().ToList();
