@@ -17,8 +17,10 @@ internal static class ModelOptions
         return opened;
     }
 
-    /// <summary>The last part of a path.</summary>
-    public static string NameOf(string folder) => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
+    /// <summary>The last part of a path; of a model with an adapter the last parts of both.</summary>
+    public static string NameOf(string model) => Path.Exists(model) || !model.Contains('+', StringComparison.Ordinal) ? Last(model) : string.Join('+', model.Split('+').Select(Last));
+
+    private static string Last(string folder) => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
 
     /// <summary>Text given directly or in a file; exactly one of the two.</summary>
     public static string Text(ParseResult parsed, Option<string> text, Option<string> file)
