@@ -15,6 +15,11 @@ public static class TrainedModels
     /// <summary>The folder of a model.</summary>
     public static string Folder(string size, string name) => Path.Combine(Root, size, name);
 
+    /// <summary>The folder of a model here, or beside the repository where the larger ones stay; null where it is in neither.</summary>
+    public static string? Find(string size, string name) =>
+        new[] { Root, Path.Combine(Repository.Root, "..", "shared", "models") }.Select(root => Path.GetFullPath(Path.Combine(root, size, name)))
+            .FirstOrDefault(folder => File.Exists(Path.Combine(folder, "model.safetensors")));
+
     /// <summary>Whether a model (not only its references) is present.</summary>
     public static bool IsPresent(string size, string name) => File.Exists(Path.Combine(Folder(size, name), "model.safetensors"));
 }

@@ -5,14 +5,14 @@ using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Evaluation;
 using MergeKit.Core.Evaluation.Data;
 using MergeKit.Core.Reports;
-using MergeKit.Inference.Checking;
+using MergeKit.Inference.Ensembles;
 
 namespace MergeKit.Cli.Commands;
 
 /// <summary><c>mergekit evaluate MODEL... --data FILE...</c>: measures models on the same items and compares them.</summary>
 internal static class EvaluateCommand
 {
-    private static readonly Argument<string[]> Models = new("MODEL") { Description = "Models: folders, .gguf files, cached hub ids, model@revision, model+adapter; the first is the baseline.", Arity = ArgumentArity.OneOrMore };
+    private static readonly Argument<string[]> Models = new("MODEL") { Description = "Models: folders, .gguf files, cached hub ids, model@revision, model+adapter, recipes of an ensemble or merge; the first is the baseline.", Arity = ArgumentArity.OneOrMore };
 
     private static readonly Option<string[]> Data = new("--data", "-d")
     {
@@ -51,25 +51,25 @@ internal static class EvaluateCommand
         };
         var data = parsed.GetValue(Data)!.Select(path => DataSetReader.Read(CommonOptions.Resolve(parsed, path))).ToList();
         var folders = parsed.GetValue(Models)!.Select(path => CommonOptions.ResolveModel(parsed, path)).ToList();
-        var report = new EvaluationReport("Evaluation", Run(folders, data, options, parsed.GetValue(CommonOptions.Threads), error, interrupt.Token), [], []);
+        var report = new EvaluationReport("Evaluation", Run(folders, data, options, ModelOptions.Opener(parsed, interrupt.Token), error, interrupt.Token), [], []);
         if (parsed.GetValue(Html) is { } path)
             OutputFolder.WriteFile(CommonOptions.Resolve(parsed, path), HtmlReport.Write(report));
         output.WriteLine(parsed.GetValue(CommonOptions.Json) ? JsonReport.Write(report, parsed.GetValue(Items)) : MarkdownReport.Write(report).TrimEnd());
         return ExitCodes.Done;
     }
 
-    /// <summary>Opens every folder (all faults at once) and evaluates.</summary>
-    public static EvaluationResult Run(
-        IReadOnlyList<string> folders, IReadOnlyList<DataSet> data, EvaluationOptions options, int threads, TextWriter error, CancellationToken cancellation)
+    /// <summary>Opens every model (all faults at once) and evaluates.</summary>
+    private static EvaluationResult Run(
+        IReadOnlyList<string> folders, IReadOnlyList<DataSet> data, EvaluationOptions options, ModelOpener opener, TextWriter error, CancellationToken cancellation)
     {
-        var (opened, problems) = (new List<ModelFolder>(), new List<Problem>());
+        var (opened, problems) = (new List<OpenedModel>(), new List<Problem>());
         try
         {
             foreach (var (folder, name) in folders.Zip(Names(folders)))
             {
                 try
                 {
-                    opened.Add(ModelFolder.Open(folder, name, threads));
+                    opened.Add(opener.Open(folder, name));
                 }
                 catch (InputException e)
                 {
@@ -80,7 +80,9 @@ internal static class EvaluateCommand
             if (problems.Count > 0)
                 throw new InputException(problems);
             ProblemPrinter.Print(opened.SelectMany(model => model.Warnings), error);
-            return Evaluator.Run([.. opened.Select(model => model.ForEvaluation())], data, options, cancellation);
+            var result = Evaluator.Run([.. opened.Select(model => model.ForEvaluation())], data, options, cancellation);
+            ProblemPrinter.Print(opened.SelectMany(model => model.Remarks()), error);
+            return result;
         }
         finally
         {

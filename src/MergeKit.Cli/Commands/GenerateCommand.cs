@@ -4,7 +4,7 @@ using MergeKit.Cli.Display;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Templating;
-using MergeKit.Core.Tokenization;
+using MergeKit.Inference.Ensembles;
 using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Cli.Commands;
@@ -12,7 +12,7 @@ namespace MergeKit.Cli.Commands;
 /// <summary><c>mergekit generate MODEL --prompt</c>: continues a text, streaming.</summary>
 internal static class GenerateCommand
 {
-    private static readonly Argument<string> Model = new("MODEL") { Description = "The model: a folder, a .gguf file, a cached hub id, model@revision or model+adapter." };
+    private static readonly Argument<string> Model = new("MODEL") { Description = "The model: a folder, a .gguf file, a cached hub id, model@revision, model+adapter, or the recipe of an ensemble or merge." };
     private static readonly Option<string> Prompt = new("--prompt", "-p") { Description = "The text to continue.", HelpName = "TEXT" };
     private static readonly Option<string> PromptFile = new("--prompt-file") { Description = "A UTF-8 file with the text to continue.", HelpName = "FILE" };
     private static readonly Option<bool> Chat = new("--chat") { Description = "The prompt is a user's message: put it through the model's chat template." };
@@ -50,37 +50,38 @@ internal static class GenerateCommand
             RepetitionPenalty = parsed.GetValue(Penalty),
             Seed = parsed.GetValue(CommonOptions.Seed),
         });
-        using var opened = ModelOptions.Open(folder, parsed.GetValue(CommonOptions.Threads), error);
-        var (model, tokenizer) = (opened.Model, opened.Tokenizer);
         using (var interrupt = new Interrupt())
         {
-            var prompt = PromptIds(parsed, opened.Folder, tokenizer);
-            var ends = parsed.GetValue(IgnoreEnd) ? new HashSet<int>() : EndTokens.Of(opened.Folder, tokenizer);
-            var stream = tokenizer.CreateStreamDecoder();
-            var reason = new Generator(model, sampler, ends).Run(prompt, parsed.GetValue(Limit), id =>
+            using var opened = ModelOptions.Open(parsed, folder, error, interrupt.Token);
+            var prompt = PromptIds(parsed, opened);
+            var stream = opened.OpenText();
+            var ends = parsed.GetValue(IgnoreEnd) ? new HashSet<int>() : opened.EndIds();
+            var reason = new Generator(opened.Model, sampler, ends).Run(prompt, parsed.GetValue(Limit), id =>
             {
                 output.Write(stream.Append(id));
                 output.Flush();
             }, interrupt.Token);
             output.WriteLine(stream.Flush());
             if (reason == StopReason.ContextFull)
-                error.WriteLine($"note: stopped because the context of {model.MaxLength} tokens is full");
+                error.WriteLine($"note: stopped because the context of {opened.Model.MaxLength} tokens is full");
+            ProblemPrinter.Print(opened.Remarks(), error);
         }
 
         return ExitCodes.Done;
     }
 
-    private static int[] PromptIds(ParseResult parsed, string folder, Tokenizer tokenizer)
+    private static int[] PromptIds(ParseResult parsed, OpenedModel model)
     {
         var text = ModelOptions.Text(parsed, Prompt, PromptFile);
         if (!parsed.GetValue(Chat))
-            return WithBos(tokenizer.Encode(text), parsed.GetValue(NoBos) ? null : tokenizer.BosId);
-        var template = ChatTemplate.Load(folder) ?? throw new InputException($"{folder}: has no chat template; leave out --chat");
+            return WithBos(model.Encoder.Encode(text, addSpecialTokens: true), parsed.GetValue(NoBos) ? null : model.Encoder.BosId);
+        var template = (model.Folder is { } folder ? ChatTemplate.Load(folder) : null)
+            ?? throw new InputException($"{model.Folder ?? model.Model.Name}: has no chat template; leave out --chat");
         var messages = new JsonArray();
         if (parsed.GetValue(SystemText) is { } system)
             messages.Add(new JsonObject { ["role"] = "system", ["content"] = system });
         messages.Add(new JsonObject { ["role"] = "user", ["content"] = text });
-        return tokenizer.Encode(template.Render(System.Text.Json.JsonSerializer.SerializeToElement(messages), addGenerationPrompt: true), addSpecialTokens: false);
+        return model.Encoder.Encode(template.Render(System.Text.Json.JsonSerializer.SerializeToElement(messages), addGenerationPrompt: true), addSpecialTokens: false);
     }
 
     /// <summary>A text begins with the tokenizer's BOS, as documents did in training, also where the tokenizer does not put it there itself.</summary>

@@ -1,24 +1,34 @@
 using System.CommandLine;
 using MergeKit.Cli.Display;
 using MergeKit.Core.Diagnostics;
-using MergeKit.Inference.Checking;
+using MergeKit.Core.Merging.Planning;
+using MergeKit.Inference.Ensembles;
 
 namespace MergeKit.Cli.Commands;
 
 /// <summary>What the commands that run a model share.</summary>
 internal static class ModelOptions
 {
-    /// <summary>Opens model and tokenizer of a folder, and shows what was odd.</summary>
+    /// <summary>Opens a model of whatever kind, with its tokenizer, and shows what was odd.</summary>
     /// <exception cref="InputException">One of them cannot be used, or they do not belong together.</exception>
-    public static ModelFolder Open(string folder, int threads, TextWriter error)
+    public static OpenedModel Open(ParseResult parsed, string model, TextWriter error, CancellationToken cancellation = default)
     {
-        var opened = ModelFolder.Open(folder, NameOf(folder), threads);
+        var opened = Opener(parsed, cancellation).Open(model, NameOf(model));
         ProblemPrinter.Print(opened.Warnings, error);
         return opened;
     }
 
-    /// <summary>The last part of a path; of a model with an adapter the last parts of both.</summary>
-    public static string NameOf(string model) => Path.Exists(model) || !model.Contains('+', StringComparison.Ordinal) ? Last(model) : string.Join('+', model.Split('+').Select(Last));
+    /// <summary>What opens the models of a command line.</summary>
+    public static ModelOpener Opener(ParseResult parsed, CancellationToken cancellation) => Opener(
+        new PlanOptions { WorkingDirectory = CommonOptions.BaseFolder(parsed), Threads = parsed.GetValue(CommonOptions.Threads) }, cancellation);
+
+    /// <summary>What opens models, with documents that have been carried out.</summary>
+    public static ModelOpener Opener(PlanOptions options, CancellationToken cancellation) =>
+        new(options, (model, file) => InputPath.ResolveModel(model, file, options), cancellation);
+
+    /// <summary>The last part of a path; of a recipe file without its ending; of a model with an adapter the last parts of both.</summary>
+    public static string NameOf(string model) => ModelOpener.IsRecipe(model) ? Path.GetFileNameWithoutExtension(model)
+        : Path.Exists(model) || !model.Contains('+', StringComparison.Ordinal) ? Last(model) : string.Join('+', model.Split('+').Select(Last));
 
     private static string Last(string folder) => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
 

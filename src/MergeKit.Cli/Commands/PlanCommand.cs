@@ -3,6 +3,7 @@ using MergeKit.Cli.Display;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Moe;
 using MergeKit.Core.Recipes;
+using MergeKit.Inference.Ensembles;
 
 namespace MergeKit.Cli.Commands;
 
@@ -27,7 +28,9 @@ internal static class PlanCommand
     private static int Execute(ParseResult parsed)
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-        var recipes = RecipeSet.BuildOrder(RecipeReader.Read(CommonOptions.Resolve(parsed, parsed.GetValue(RecipeFile)!)));
+        var file = CommonOptions.Resolve(parsed, parsed.GetValue(RecipeFile)!);
+        var documents = RecipeReader.ReadDocuments(file);
+        var recipes = RecipeSet.BuildOrder<Recipe>([.. documents.OfType<Recipe>(), .. SearchPlan.Starts(documents, error)]);
         var (executable, shortage, reports) = (true, true, new List<System.Text.Json.Nodes.JsonNode?>());
         foreach (var recipe in recipes)
         {
@@ -44,6 +47,18 @@ internal static class PlanCommand
                 reports.Add(PlanReport.Json(plan));
             else if (plan.IsExecutable)
                 PlanReport.Print(plan, output, withTensors: !parsed.GetValue(Summary));
+            ProblemPrinter.Print(plan.Problems, error);
+        }
+
+        foreach (var ensemble in documents.OfType<EnsembleRecipe>())
+        {
+            var plan = EnsemblePlan.Of(ensemble, new RecipeScope(file, documents), ModelOptions.Opener(CommonOptions.ToPlanOptions(parsed, null), default));
+            executable &= plan.IsExecutable;
+            shortage &= plan.IsExecutable;
+            if (parsed.GetValue(CommonOptions.Json))
+                reports.Add(EnsemblePlanReport.Json(plan));
+            else if (plan.IsExecutable)
+                EnsemblePlanReport.Print(plan, output);
             ProblemPrinter.Print(plan.Problems, error);
         }
 

@@ -8,6 +8,7 @@ using MergeKit.Core.Moe.Routers;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Reports;
 using MergeKit.Inference.Checking;
+using MergeKit.Inference.Ensembles;
 
 namespace MergeKit.Cli.Commands;
 
@@ -15,6 +16,9 @@ namespace MergeKit.Cli.Commands;
 internal sealed class ResultReview(MergePlan plan, string folder, string name, RunDisplay display, CancellationToken cancellation)
 {
     private readonly List<EvaluationResult> _evaluations = [];
+
+    /// <summary>The documents of the recipe's file, among which evaluation documents find their models.</summary>
+    public IReadOnlyList<IRecipeDocument> Documents { get; init; } = [];
 
     /// <summary>What the check found; null where there was none.</summary>
     public CheckReport? Checked { get; private set; }
@@ -44,18 +48,20 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, R
             throw new InputException([Problem.Error($"the result cannot be evaluated: {why}", recipe.Location)]);
         display.Say("evaluating");
         var data = recipe.Data.Select(one => (one, set: DataSetReader.Read(InputPath.Resolve(one.Path, recipe.File, plan.Options), one.Name))).ToList();
-        var others = recipe.Models.Count == 0 ? Parents() : [.. recipe.Models.Select(model => (Unique(model.ToString()), InputPath.ResolveModel(model, recipe.File, plan.Options)))];
-        var opened = new List<ModelFolder>();
+        var (opener, scope) = (ModelOptions.Opener(plan.Options with { NamedResults = WithResult() }, cancellation), new RecipeScope(recipe.File, Documents));
+        List<string> names = [.. recipe.Models.Count == 0 ? Parents().Select(parent => parent.Name) : recipe.Models.Select(model => Unique(model.ToString()))];
+        var opened = new List<OpenedModel>();
         try
         {
-            opened.Add(ModelFolder.Open(folder, name, plan.Options.Threads));
-            foreach (var (other, path) in others)
-                opened.Add(ModelFolder.Open(path, other, plan.Options.Threads));
-            var options = new EvaluationOptions { Limit = null, Baseline = others.Any(other => other.Name == TemplateName) ? TemplateName : null };
+            opened.Add(opener.Open(folder, name));
+            foreach (var (i, other) in names.Index())
+                opened.Add(recipe.Models.Count == 0 ? opener.Open(Parents()[i].Folder, other) : opener.Open(recipe.Models[i], scope, other));
+            var options = new EvaluationOptions { Limit = null, Baseline = names.Contains(TemplateName) ? TemplateName : null };
             if (recipe.MaxNewTokens is { } tokens)
                 options = options with { MaxNewTokens = tokens };
             _evaluations.AddRange(data.GroupBy(pair => pair.one.Limit).Select(group => Evaluator.Run(
                 [.. opened.Select(model => model.ForEvaluation())], [.. group.Select(pair => pair.set)], options with { Limit = group.Key }, cancellation)));
+            display.ShowProblems(opened.SelectMany(model => model.Remarks()));
         }
         finally
         {
@@ -70,13 +76,23 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, R
             return;
         var layers = Results.Count > 0 ? ChangeMap.Of(folder, plan, cancellation) : [];
         var notes = Checked?.Problems.Select(problem => problem.ToString()).ToList() ?? [];
+        notes.AddRange(plan.Vocabulary?.Report.Sentences() ?? []);
         for (var i = 0; i < Math.Max(1, Results.Count); i++)
         {
-            var report = new EvaluationReport(name, Results.ElementAtOrDefault(i), layers, notes) { Routers = i == 0 ? Routers : [] };
+            var report = new EvaluationReport(name, Results.ElementAtOrDefault(i), layers, notes) { Routers = i == 0 ? Routers : [], Vocabulary = plan.Vocabulary?.Report };
             var suffix = i == 0 ? "" : $"-{i + 1}";
             files[$"report{suffix}.json"] = JsonReport.Write(report);
             files[$"report{suffix}.html"] = HtmlReport.Write(report);
         }
+    }
+
+    /// <summary>Folders of the file's results, this one's included.</summary>
+    private Dictionary<string, string> WithResult()
+    {
+        var made = new Dictionary<string, string>(plan.Options.NamedResults, StringComparer.Ordinal);
+        if (plan.Recipe.Name is { } own)
+            made[own] = folder;
+        return made;
     }
 
     private string TemplateName => Unique(plan.Inputs.First(input => input.Model.Folder == plan.Template!.Folder).Name);

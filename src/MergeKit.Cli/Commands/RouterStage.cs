@@ -29,7 +29,7 @@ internal sealed class RouterStage(Mixture mixture, MergePlan plan, RunDisplay di
         if (mixture.Settings.NeedsStates)
             display.Say("working out the routers");
         stage._fitter.Fill(cancellation);
-        display.ShowProblems(RouterReport.ConditionWarnings(stage._fitter.Gates()));
+        display.ShowProblems(stage._fitter.Problems.Concat(RouterReport.ConditionWarnings(stage._fitter.Gates())));
         return stage;
     }
 
@@ -54,8 +54,8 @@ internal sealed class RouterStage(Mixture mixture, MergePlan plan, RunDisplay di
 
     private RouterReport Run(string title, IRouterProbe probe, IReadOnlyList<ProbeDomain> domains)
     {
-        var short_ = domains.Select(domain => domain with { Sequences = [.. domain.Sequences.Select(ids => ids.Length <= probe.MaxLength ? ids : ids[..probe.MaxLength])] });
-        return RouterSurvey.Run(title, probe, Written(), mixture.Routing, mixture.ExpertNames, [.. short_], cancellation);
+        var fitting = domains.Select(domain => domain with { Sequences = [.. domain.Sequences.Select(ids => ids.Length <= probe.MaxLength ? ids : ids[..probe.MaxLength])] });
+        return RouterSurvey.Run(title, probe, Written(), mixture.Routing, mixture.ExpertNames, [.. fitting], cancellation);
     }
 
     /// <summary>The routers as they are stored.</summary>

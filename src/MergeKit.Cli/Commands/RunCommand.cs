@@ -80,6 +80,8 @@ internal static class RunCommand
             output.WriteLine(RunReport.Json(results, job.Review));
         else if (!parsed.GetValue(Quiet))
             RunReport.Print(results, job.Review, output);
+        if (!parsed.GetValue(CommonOptions.Json) && !parsed.GetValue(Quiet))
+            RunReport.PrintTables(job.Measured, output);
         return job.Review?.Checked is { Passed: false } && parsed.GetValue(Gate) ? ExitCodes.Gate : ExitCodes.Done;
     }
 }

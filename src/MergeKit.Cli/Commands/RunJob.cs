@@ -1,6 +1,7 @@
 using MergeKit.Cli.Display;
 using MergeKit.Core.Checkpoints.Writing;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Evaluation;
 using MergeKit.Core.Evaluation.Data;
 using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
@@ -16,6 +17,7 @@ internal sealed class RunJob
 {
     private readonly Dictionary<string, StageModel> _inMemory = new(StringComparer.Ordinal);
     private IReadOnlyList<EvaluationRecipe> _evaluations = [];
+    private IReadOnlyList<IRecipeDocument> _documents = [];
 
     public required string RecipePath { get; init; }
 
@@ -39,17 +41,28 @@ internal sealed class RunJob
     /// <summary>What running the final result showed; null where it was not run.</summary>
     public ResultReview? Review { get; private set; }
 
+    /// <summary>What a file of ensembles alone, which makes no weights, measured.</summary>
+    public IReadOnlyList<EvaluationResult> Measured { get; private set; } = [];
+
     /// <summary>Runs every document; the result of the unnamed (or last) one goes to the output folder.</summary>
     public IReadOnlyList<MergeResult> Run(RunDisplay display)
     {
         var documents = RecipeReader.ReadDocuments(RecipePath);
+        OutputFolder.RequireFree(OutputPath);
+        _evaluations = [.. documents.OfType<EvaluationRecipe>()];
+        RequireData();
+        documents = new SearchRun(Options with { OutputFolder = null }, Resume, display, Cancellation).Resolve(documents, OutputPath);
+        _documents = documents;
         var recipes = documents.OfType<Recipe>().ToList();
+        if (recipes.Count == 0 && documents.OfType<EnsembleRecipe>().Any())
+        {
+            Measured = new EnsembleRun(RecipePath, OutputPath, Options, display, Cancellation).Run(documents);
+            return [];
+        }
+
         if (recipes.Count == 0)
             throw new InputException($"{RecipePath}: no document with 'merge_method', 'experts' or 'collapse': there is nothing to make");
-        _evaluations = [.. documents.OfType<EvaluationRecipe>()];
         var order = RecipeSet.BuildOrder(recipes);
-        OutputFolder.RequireFree(OutputPath);
-        RequireData();
         if (order.Count > 1)
             CheckAll(order);
         var stages = Stages.Open(OutputPath, IntermediatePath, order.Count > 1 ? RecipeSet.Result(recipes) : null, Resume);
@@ -171,7 +184,7 @@ internal sealed class RunJob
         var files = new Dictionary<string, string> { ["mergekit_config.yml"] = plan.Recipe.Yaml };
         if (isFinal && !Options.Raw)
         {
-            Review = new ResultReview(plan, folder, Path.GetFileName(OutputPath), display, Cancellation);
+            Review = new ResultReview(plan, folder, Path.GetFileName(OutputPath), display, Cancellation) { Documents = _documents };
             if (Check is not null)
             {
                 Review.Check(Check);

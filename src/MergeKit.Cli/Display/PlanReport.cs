@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using MergeKit.Core.Merging;
 using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Numerics;
+using MergeKit.Core.Reports;
 
 namespace MergeKit.Cli.Display;
 
@@ -16,6 +17,8 @@ internal static class PlanReport
             foreach (var job in plan.Jobs)
                 writer.WriteLine($"{job.Name} {job.OutputType.SafetensorsName()} {job.ShapeText} = {job.Method.Description.Name}({Arguments(job)})");
         writer.WriteLine($"{plan.Recipe.Name ?? "result"}: {plan.Recipe.Kind} of {string.Join(", ", plan.Inputs.Select(input => input.Name))}");
+        foreach (var sentence in plan.Vocabulary?.Report.Sentences() ?? [])
+            writer.WriteLine(TextTable.Clean(sentence));
         writer.WriteLine($"{plan.Jobs.Count} tensors, {plan.Parameters:N0} parameters, {plan.OutputBytes:N0} bytes in {Files(plan.Layout?.Shards.Count ?? 0)}; "
             + $"reads {plan.InputBytes:N0} bytes; {plan.WorkingBytes:N0} bytes of buffers on {plan.Options.Threads} threads");
     }
@@ -29,6 +32,7 @@ internal static class PlanReport
         ["output_bytes"] = plan.OutputBytes,
         ["input_bytes"] = plan.InputBytes,
         ["buffer_bytes"] = plan.WorkingBytes,
+        ["vocabulary"] = plan.Vocabulary is { Report: var report } ? VocabularyJson.Of(report) : null,
         ["problems"] = new JsonArray([.. plan.Problems.Select(problem => new JsonObject
         {
             ["severity"] = problem.Severity.ToString().ToLowerInvariant(),

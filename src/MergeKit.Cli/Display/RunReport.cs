@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using MergeKit.Cli.Commands;
+using MergeKit.Core.Evaluation;
 using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Reports;
 
@@ -17,14 +18,19 @@ internal static class RunReport
             writer.WriteLine($"{result.Folder}: {result.Files.Count} files, {bytes:N0} bytes, verified, in {result.Elapsed.TotalSeconds:F2} s ({bytes / 1e9 / result.Elapsed.TotalSeconds:F2} GB/s)");
         }
 
-        foreach (var table in review?.Results ?? [])
+        PrintTables(review?.Results ?? [], writer);
+        if (review?.Checked is { } check)
+            writer.WriteLine(!check.Passed ? "check: FAILED: do not use this model before you know why" : check.Result is null ? "check: not run" : "check: passed");
+    }
+
+    /// <summary>Tables of an evaluation.</summary>
+    public static void PrintTables(IReadOnlyList<EvaluationResult> tables, TextWriter writer)
+    {
+        foreach (var table in tables)
         {
             writer.WriteLine();
             writer.WriteLine(MarkdownReport.Table(table).TrimEnd());
         }
-
-        if (review?.Checked is { } check)
-            writer.WriteLine(!check.Passed ? "check: FAILED: do not use this model before you know why" : check.Result is null ? "check: not run" : "check: passed");
     }
 
     public static string Json(IReadOnlyList<MergeResult> results, ResultReview? review) => new JsonObject

@@ -68,6 +68,14 @@ public sealed class ModelConfig
         }
     }
 
+    /// <summary>The same configuration under another architecture's name.</summary>
+    public ModelConfig WithArchitecture(string name)
+    {
+        var json = (JsonObject)Json.DeepClone();
+        json["architectures"] = new JsonArray(name);
+        return new ModelConfig(File, json);
+    }
+
     /// <summary>A string, or null where the key is absent or null.</summary>
     public string? GetString(string key) => Get<string>(key, "a string");
 

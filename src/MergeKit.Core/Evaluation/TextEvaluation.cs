@@ -1,3 +1,4 @@
+using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Evaluation.Data;
 using MergeKit.Core.Evaluation.Metrics;
 using MergeKit.Core.Evaluation.Requests;
@@ -17,6 +18,10 @@ internal static class TextEvaluation
         var windows = tokens.SelectMany((ids, document) => Windows(ids, prefix, model.Model.MaxLength - 1, options.Windows)
             .Select(request => (document, request))).ToArray();
         var sums = new RequestScorer(model, data.Name, options, cancellation).Sums(windows.Select(window => window.request).ToArray());
+        if (Array.FindIndex(sums, double.IsNegativeInfinity) is >= 0 and var impossible)
+            throw new InputException(
+                $"{model.Name} on {data.Name}: a token of document {windows[impossible].document + 1} is impossible for this model, so its perplexity is infinite "
+                + "(an intersection of vocabularies lacks tokens; 'union' or 'bytes' do not)");
         if (data.IsPlainText)
             return PlainItems(model, documents[0], windows.Select(window => window.request).ToArray(), sums);
         var totals = new double[documents.Length];
@@ -49,7 +54,8 @@ internal static class TextEvaluation
         }
     }
 
-    private static IEnumerable<LoglikelihoodRequest> Windows(int[] ids, int prefix, int maxLength, WindowContext context)
+    /// <summary>The windows of one document.</summary>
+    public static IEnumerable<LoglikelihoodRequest> Windows(int[] ids, int prefix, int maxLength, WindowContext context)
     {
         if (maxLength < 1)
             throw new EvaluationException(EvaluationError.InvalidParameter, "running text needs a model of at least 2 tokens");
@@ -70,7 +76,8 @@ internal static class TextEvaluation
         return windows.Select((window, i) => (ItemResult)new TextItem(i, sums[i], window.ContinuationTokens.Length, bytes[i], words[i])).ToList();
     }
 
-    private static double[] Shares(double[] parts, double total)
+    /// <summary>Shares a total out in proportion.</summary>
+    public static double[] Shares(double[] parts, double total)
     {
         var sum = parts.Sum();
         return parts.Select(part => sum > 0 ? part * total / sum : total / parts.Length).ToArray();

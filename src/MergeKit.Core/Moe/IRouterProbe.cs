@@ -23,6 +23,9 @@ public interface IRouterProbe : IDisposable
     /// <param name="visit">Called once per sequence and layer, by one thread at a time.</param>
     /// <param name="cancellation">Stops between batches.</param>
     void Run(IReadOnlyList<int[]> sequences, GateInput input, IReadOnlyList<int> layers, StateVisitor visit, CancellationToken cancellation);
+
+    /// <summary>The log-likelihood of each sequence after its first token, in nats.</summary>
+    double[] Score(IReadOnlyList<int[]> sequences, CancellationToken cancellation);
 }
 
 /// <summary>Opens models for probing.</summary>

@@ -1,3 +1,4 @@
+using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Recipes.Yaml;
 
 namespace MergeKit.Core.Recipes;
@@ -19,10 +20,10 @@ internal static class DocumentKinds
         CollapseDocument.Kind,
         MergeDocument.Kind,
         .. MoeDocument.Kinds,
-        new("ensemble", "an ensemble document"),
+        EnsembleDocument.Kind,
         EvaluateDocument.Kind,
-        new("search", "a search document"),
-        new("genome", "a search document"),
+        SearchDocument.Kind,
+        GenomeDocument.Kind,
     ];
 
     /// <summary>Reads a document by its kind. One without any known mark is taken for a merge, whose reader then says what is missing.</summary>

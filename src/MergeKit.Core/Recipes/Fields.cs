@@ -75,14 +75,33 @@ internal sealed class Fields
     public int? Integer(string key, int least) =>
         this[key] is { } node ? Values.Integer(node, $"'{key}'", least, Problems) : null;
 
-    /// <summary>A finite number.</summary>
-    public double? Number(string key)
+    /// <summary>One of the values that the key's declaration allows.</summary>
+    public string? Choice(string key)
     {
-        if (this[key] is not { } node)
-            return null;
+        if (Text(key) is not { } text || _table.Find(key)!.Choices is not { } choices || choices.Contains(text))
+            return Text(key);
+        var hint = text.Length <= 40 ? Spelling.Hint(text, choices) : "";
+        Problems.Error($"'{key}' is '{Quoting.Shorten(text)}'.{hint} Known: {string.Join(", ", choices)}", this[key]!.Location);
+        return null;
+    }
+
+    /// <summary>A finite number.</summary>
+    public double? Number(string key) => this[key] is { } node ? Number(node, $"'{key}'") : null;
+
+    /// <summary>A list of finite numbers; those that are none are noted.</summary>
+    public IReadOnlyList<double> Numbers(YamlNode node, string what)
+    {
+        if (node is YamlSequence { Items.Count: > 0 } sequence)
+            return [.. sequence.Items.Select(item => Number(item, $"an entry of {what}")).OfType<double>()];
+        Problems.Error($"{what} is {node.Describe()}; wanted a list of numbers", node.Location);
+        return [];
+    }
+
+    private double? Number(YamlNode node, string what)
+    {
         if (Values.Number(node) is { } number && double.IsFinite(number))
             return number;
-        Problems.Error($"'{key}' is {node.Describe()}; wanted a finite number", node.Location);
+        Problems.Error($"{what} is {node.Describe()}; wanted a finite number", node.Location);
         return null;
     }
 
@@ -99,6 +118,9 @@ internal sealed class Fields
 
         return [.. sequence.Items.Select(item => item is YamlScalar { Kind: ScalarKind.Text, Text: "" } ? "" : Values.Text(item, $"an entry of '{key}'", Problems, allowBlank: true)).OfType<string>()];
     }
+
+    /// <summary>Whether mappings of this kind have the key at all.</summary>
+    public bool Declares(string key) => _table.Find(key) is not null;
 
     /// <summary>An element type, by its torch name.</summary>
     public DType? ElementType(string key)

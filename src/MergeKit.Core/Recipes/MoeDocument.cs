@@ -29,6 +29,12 @@ internal static class MoeDocument
         ["packed"] = ExpertLayout.Packed,
     };
 
+    private static readonly Dictionary<string, CalibrationLabels> LabelKinds = new(StringComparer.Ordinal)
+    {
+        ["domain"] = CalibrationLabels.Domain,
+        ["likelihood"] = CalibrationLabels.Likelihood,
+    };
+
     private static readonly KeyTable ExpertTable = new("expert", "an expert",
     [
         new("source_model", KeyType.Model, "The dense model whose feed-forward blocks are the expert.", Required: true),
@@ -50,8 +56,9 @@ internal static class MoeDocument
     private static readonly KeyTable CalibrationTable = new("calibration", "the calibration of gates",
     [
         new("target_entropy", KeyType.Number, "Mean entropy of the routing probabilities in nats; left out: the scale that makes the labels most likely."),
+        new("labels", KeyType.Text, "Which expert a piece of text belongs to: domain (the one it is given for) or likelihood (the one that makes it most likely)."),
         new("ridge", KeyType.Number, "The ridge, as a share of the states' mean square."),
-        new("tokens", KeyType.Count, "Most tokens that states are kept of."),
+        new("tokens", KeyType.Count, "Most tokens that are run, of all experts' texts together."),
         new("window", KeyType.Count, "Tokens of one piece of text."),
     ]);
 
@@ -135,6 +142,7 @@ internal static class MoeDocument
         return settings with
         {
             TargetEntropy = fields.Number("target_entropy"),
+            Labels = Choice(fields, "labels", LabelKinds) ?? settings.Labels,
             Ridge = ridge,
             Tokens = fields.Integer("tokens", 1) ?? settings.Tokens,
             Window = fields.Integer("window", 2) ?? settings.Window,

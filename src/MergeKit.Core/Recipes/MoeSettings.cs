@@ -57,17 +57,30 @@ public sealed record ExpertSpec(
     ModelReference Model, IReadOnlyList<string> Positive, IReadOnlyList<string> Negative, double? ResidualScale, double? NoiseScale, string? Data,
     int Copies, SourceLocation Location);
 
+/// <summary>Which expert a piece of held-out text belongs to.</summary>
+public enum CalibrationLabels
+{
+    /// <summary>The one that it is given for.</summary>
+    Domain,
+
+    /// <summary>The one under whose feed-forward blocks the text is most likely, in the mixture's own backbone.</summary>
+    Likelihood,
+}
+
 /// <summary>How <c>gate_mode: calibrated</c> fits its routers.</summary>
 public sealed record CalibrationSettings
 {
     /// <summary>Mean entropy, in nats, of the routing probabilities after scaling; null: the scale under which the labels are most likely.</summary>
     public double? TargetEntropy { get; init; }
 
+    /// <summary>Which expert a piece of text belongs to.</summary>
+    public CalibrationLabels Labels { get; init; }
+
     /// <summary>The ridge as a share of the states' mean square.</summary>
     public double Ridge { get; init; } = 1e-3;
 
-    /// <summary>Most tokens that states are kept of, in all layers alike.</summary>
-    public int Tokens { get; init; } = 16384;
+    /// <summary>Most tokens that are run, of all experts' texts together.</summary>
+    public int Tokens { get; init; } = 102400;
 
     /// <summary>Tokens of one piece of text.</summary>
     public int Window { get; init; } = 512;

@@ -61,7 +61,10 @@ public sealed record Recipe(
     public IReadOnlyList<Problem> Warnings { get; init; } = [];
 
     /// <summary>Every model that the recipe names, each once, in the order of first mention: sources, then bases, then tokenizer sources.</summary>
-    public IReadOnlyList<ModelReference> AllModels()
+    public IReadOnlyList<ModelReference> AllModels() => [.. MergedModels().Concat(Tokenizer?.Models() ?? []).Distinct()];
+
+    /// <summary>The models whose tensors are merged, each once: sources, then bases.</summary>
+    public IReadOnlyList<ModelReference> MergedModels()
     {
         var slices = Modules.SelectMany(module => module.Slices).ToList();
         IEnumerable<ModelReference?> mentioned =
@@ -69,12 +72,15 @@ public sealed record Recipe(
             .. slices.SelectMany(slice => slice.Sources).Select(source => source.Model),
             BaseModel,
             .. slices.Select(slice => slice.BaseModel),
-            .. Tokenizer?.Models() ?? [],
             .. Moe?.Models() ?? [],
             Collapse?.Mixture,
         ];
         return [.. mentioned.OfType<ModelReference>().Distinct()];
     }
+
+    /// <summary>Whether a model gives its tokenizer alone: none of its tensors is read.</summary>
+    public bool IsTokenizerOnly(ModelReference model) => model.Equals(Tokenizer?.Model) && !MergedModels().Contains(model)
+        && Tokenizer.Tokens.All(rule => !model.Equals(rule.Source?.Model));
 }
 
 /// <summary>One part of an architecture (a language model, a vision tower) and what to merge it from.</summary>

@@ -23,6 +23,9 @@ public enum KeyType
     /// <summary>A finite number.</summary>
     Number,
 
+    /// <summary>A list of finite numbers, or a list of such lists.</summary>
+    Numbers,
+
     /// <summary>A whole number of at least zero.</summary>
     Index,
 
@@ -61,6 +64,24 @@ public enum KeyType
 
     /// <summary>The row for a token: a model, or a mapping with the keys of another table.</summary>
     TokenSource,
+
+    /// <summary>Two numbers [least, greatest].</summary>
+    NumberRange,
+
+    /// <summary>A list, not empty, of numbers.</summary>
+    NumberList,
+
+    /// <summary>A list, not empty, of texts.</summary>
+    TextList,
+
+    /// <summary>A list, not empty, of models.</summary>
+    ModelList,
+
+    /// <summary>A list, not empty, of texts or of mappings with the keys of another table.</summary>
+    TaskList,
+
+    /// <summary>A merge recipe with marked parameters.</summary>
+    Template,
 }
 
 /// <summary>One key of a recipe: from this come the check for unknown keys, its hints and the editors' schema.</summary>
@@ -69,7 +90,11 @@ public enum KeyType
 /// <param name="Summary">What it does, in a sentence.</param>
 /// <param name="Required">Whether it must be given.</param>
 /// <param name="Table">For types that hold mappings: the keys of these.</param>
-public sealed record RecipeKey(string Name, KeyType Type, string Summary, bool Required = false, KeyTable? Table = null);
+public sealed record RecipeKey(string Name, KeyType Type, string Summary, bool Required = false, KeyTable? Table = null)
+{
+    /// <summary>For a text: the only values that it may have.</summary>
+    public IReadOnlyList<string>? Choices { get; init; }
+}
 
 /// <summary>The keys that one kind of mapping takes.</summary>
 /// <param name="Id">A short name for the schema.</param>

@@ -2,6 +2,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using MergeKit.Core.Numerics;
+using MergeKit.Core.Recipes.Searching;
 
 namespace MergeKit.Core.Recipes;
 
@@ -18,7 +19,7 @@ public static class RecipeSchema
     {
         var ordered = methods.OrderBy(method => method.Name, StringComparer.Ordinal).ToList();
         var definitions = new JsonObject();
-        foreach (var table in RecipeKeys.All.Concat(EvaluateDocument.Tables).Concat(MoeDocument.Tables).Concat(CollapseDocument.Tables))
+        foreach (var table in RecipeKeys.All.Concat(EvaluateDocument.Tables).Concat(MoeDocument.Tables).Concat(CollapseDocument.Tables).Concat(EnsembleKeys.Tables).Concat(SearchKeys.Tables))
             definitions[table.Id] = TableSchema(table, ordered);
         definitions["parameters"] = Parse("""{"type":["object","null"],"additionalProperties":{"$ref":"#/$defs/parameterValue"}}""");
         definitions["parameterValue"] = MethodSchema.AnyValue();
@@ -37,10 +38,11 @@ public static class RecipeSchema
         {
             ["$schema"] = "https://json-schema.org/draft/2020-12/schema",
             ["title"] = "MergeKit recipe",
-            ["description"] = "How models are merged into one, or what the result is measured on.",
+            ["description"] = "How models are merged into one or combined while they run, or what the result is measured on.",
             ["if"] = Parse("""{"required":["evaluate"]}"""),
             ["then"] = Reference(EvaluateDocument.Table.Id),
-            ["else"] = Otherwise("collapse", CollapseDocument.Table, Otherwise("experts", MoeDocument.Table, Reference(RecipeKeys.Recipe.Id))),
+            ["else"] = Otherwise("collapse", CollapseDocument.Table, Otherwise("experts", MoeDocument.Table, Otherwise("ensemble", EnsembleKeys.Document,
+                Otherwise("search", SearchKeys.Search, Otherwise("genome", SearchKeys.Evolution, Reference(RecipeKeys.Recipe.Id)))))),
             ["$defs"] = definitions,
         };
         return schema.ToJsonString(Indented) + "\n";
@@ -50,8 +52,12 @@ public static class RecipeSchema
 
     internal static JsonObject Reference(string id) => new() { ["$ref"] = $"#/$defs/{id}" };
 
-    private static JsonObject Otherwise(string key, KeyTable table, JsonObject other) =>
-        new() { ["if"] = new JsonObject { ["required"] = new JsonArray(key) }, ["then"] = Reference(table.Id), ["else"] = other };
+    private static JsonObject Otherwise(string key, KeyTable table, JsonObject rest) => new()
+    {
+        ["if"] = new JsonObject { ["required"] = new JsonArray(key) },
+        ["then"] = Reference(table.Id),
+        ["else"] = rest,
+    };
 
     private static JsonArray OneOf(params string[] keys) =>
         new([.. keys.Select(key => new JsonObject { ["required"] = new JsonArray(key) })]);
@@ -75,6 +81,7 @@ public static class RecipeSchema
 
     private static JsonObject KeySchema(RecipeKey key, IReadOnlyList<MethodDescription> methods) => key.Type switch
     {
+        KeyType.Text when key.Choices is { } choices => new() { ["enum"] = new JsonArray([.. choices.Select(choice => JsonValue.Create(choice))]) },
         KeyType.Text => Parse("""{"type":"string","minLength":1}"""),
         KeyType.Texts => Parse("""{"type":"array","items":{"type":"string"}}"""),
         KeyType.Method => methods.Count == 0
@@ -83,6 +90,7 @@ public static class RecipeSchema
         KeyType.DType => new() { ["enum"] = new JsonArray([.. DTypes.TorchNames.Select(name => JsonValue.Create(name))]) },
         KeyType.Boolean => Parse("""{"type":"boolean"}"""),
         KeyType.Number => Parse("""{"type":"number"}"""),
+        KeyType.Numbers => Parse("""{"type":"array","minItems":1,"items":{"anyOf":[{"type":"number"},{"type":"array","items":{"type":"number"}}]}}"""),
         KeyType.Index => Parse("""{"type":"integer","minimum":0}"""),
         KeyType.Count => Parse("""{"type":"integer","minimum":1}"""),
         KeyType.LayerRange => Parse("""{"type":"array","items":{"type":"integer","minimum":0},"minItems":2,"maxItems":2}"""),
@@ -95,6 +103,12 @@ public static class RecipeSchema
                 new JsonObject { ["enum"] = new JsonArray([.. ChatTemplateSpec.KnownNames.Prepend("auto").Select(name => JsonValue.Create(name))]) },
                 new JsonObject { ["type"] = "string", ["minLength"] = ChatTemplateSpec.ShortestTemplate, ["pattern"] = "[{]" }),
         },
+        KeyType.NumberRange => Parse("""{"type":"array","items":{"type":"number"},"minItems":2,"maxItems":2}"""),
+        KeyType.NumberList => Parse("""{"type":"array","items":{"type":"number"},"minItems":1}"""),
+        KeyType.TextList => Parse("""{"type":"array","items":{"type":"string"},"minItems":1}"""),
+        KeyType.ModelList => new() { ["type"] = "array", ["minItems"] = 1, ["items"] = TextOr(RecipeKeys.Model) },
+        KeyType.TaskList => new() { ["type"] = "array", ["minItems"] = 1, ["items"] = TextOr(key.Table!) },
+        KeyType.Template => Parse("""{"type":"object","required":["merge_method"]}"""),
         KeyType.Parameters => Reference("parameters"),
         KeyType.ParameterValue => Reference("parameterValue"),
         KeyType.Mapping => Reference(key.Table!.Id),

@@ -21,6 +21,7 @@ internal static class Html
         .note { border-left: 3px solid var(--mark); padding-left: .8rem; }
         svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg .soft { fill: var(--soft); }
         svg .axis { stroke: var(--line); } svg .bar { stroke: var(--mark); stroke-width: 2; } svg .dot { fill: var(--mark); }
+        svg .curve { fill: none; stroke: var(--mark); stroke-width: 2; } svg .faint { opacity: .35; } pre { overflow-x: auto; border: 1px solid var(--line); padding: .6rem; }
         svg .cell { fill: var(--mark); stroke: var(--page); } svg .frame { fill: none; stroke: var(--line); }
         """;
 

@@ -12,6 +12,13 @@ public static class HtmlReport
     public static string Write(EvaluationReport report)
     {
         var html = new StringBuilder();
+        Append(html, report);
+        return Html.Page(report.Title, html.ToString());
+    }
+
+    /// <summary>The sections without the page around them.</summary>
+    internal static void Append(StringBuilder html, EvaluationReport report)
+    {
         foreach (var note in report.Notes)
             html.Append("<p class=\"note\">").Append(Html.Escape(note)).Append("</p>\n");
         if (report.Result is { } result)
@@ -29,7 +36,6 @@ public static class HtmlReport
             Layers(html, report.Layers);
         if (report.Result is not null)
             AllMetrics(html, report.Result);
-        return Html.Page(report.Title, html.ToString());
     }
 
     private static void Overview(StringBuilder html, EvaluationResult result)

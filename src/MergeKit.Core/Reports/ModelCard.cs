@@ -32,6 +32,7 @@ public static partial class ModelCard
             card.AppendLine(CultureInfo.InvariantCulture,
                 $"| {Cell(name)} | {(model == plan.Template ? "base or first: gives config and tokenizer" : "input")} | {Cell(model.Config?.Architecture ?? "state dict")} | {Cell(licence ?? "not stated")} | {model.Checkpoint.Tensors.Sum(tensor => tensor.ElementCount):N0} |");
         card.AppendLine();
+        WriteVocabulary(card, plan);
         WriteIdentity(card, plan, hashes);
         WriteLineage(card, plan);
         if (check is not null)
@@ -56,6 +57,20 @@ public static partial class ModelCard
             card.AppendLine(CultureInfo.InvariantCulture, $"license: {Quote(only)}");
         card.AppendLine("---");
     }
+
+    private static void WriteVocabulary(StringBuilder card, MergePlan plan)
+    {
+        if (plan.Vocabulary is not { Report: var report })
+            return;
+        card.AppendLine("## Vocabulary").AppendLine();
+        foreach (var sentence in report.Sentences())
+            card.AppendLine(CultureInfo.InvariantCulture, $"- {Text(sentence)}");
+        card.AppendLine();
+    }
+
+    /// <summary>Tokens are any text: none of it may become markup.</summary>
+    private static string Text(string sentence) => sentence.Replace("<", "&lt;", StringComparison.Ordinal).Replace("|", "\\|", StringComparison.Ordinal)
+        .Replace("`", "\\`", StringComparison.Ordinal).ReplaceLineEndings(" ");
 
     private static void WriteIdentity(StringBuilder card, MergePlan plan, IReadOnlyDictionary<string, string>? hashes)
     {

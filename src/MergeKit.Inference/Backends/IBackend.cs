@@ -97,8 +97,19 @@ public interface IBackend : IDisposable
     /// <param name="isArgMax">Receives whether the target had the largest logit; the lowest id wins ties.</param>
     void Score(HeadWeights weights, IBuffer hidden, ReadOnlySpan<int> rows, ReadOnlySpan<int> targets, Span<float> logProbs, Span<bool> isArgMax);
 
+    /// <summary>Logits of neighbouring rows, [rows, vocabulary]: as many as there is room for.</summary>
+    void LogitRows(HeadWeights weights, IBuffer hidden, int first, Span<float> logits)
+    {
+        var vocabulary = weights.Output.Rows;
+        for (var start = 0; start < logits.Length; start += vocabulary)
+            Logits(weights, hidden, first++, logits.Slice(start, vocabulary));
+    }
+
     /// <summary>Copies one row to another buffer, which then has that row only.</summary>
-    void CopyRow(IBuffer source, int row, IBuffer destination);
+    void CopyRow(IBuffer source, int row, IBuffer destination) => CopyRows(source, [row], destination);
+
+    /// <summary>Copies rows to another buffer, which then has these only.</summary>
+    void CopyRows(IBuffer source, ReadOnlySpan<int> rows, IBuffer destination);
 
     /// <summary>Copies one row to the host.</summary>
     void Read(IBuffer source, int row, Span<float> values);

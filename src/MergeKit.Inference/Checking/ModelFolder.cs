@@ -38,15 +38,17 @@ public sealed class ModelFolder : IDisposable
     /// <param name="model">A folder, a .gguf file, a hub id in the local cache, <c>model@revision</c> or <c>model+adapter</c>.</param>
     /// <param name="name">What to call it.</param>
     /// <param name="threads">Workers.</param>
+    /// <param name="share">Where given, stands between the checkpoint's tensors and the model.</param>
     /// <exception cref="InputException">One of them cannot be used, or the tokenizer has ids that the model has no row for.</exception>
-    public static ModelFolder Open(string model, string name, int threads)
+    public static ModelFolder Open(string model, string name, int threads, Func<IWeightSource, IWeightSource>? share = null)
     {
         var input = ModelInput.Open(model);
         try
         {
             ArchitectureCatalog.Get(input.Config!);
             var tokenizer = Tokenizer.Load(input.Folder);
-            var language = LanguageModel.FromSource(name, input.Config!, new CheckpointWeightSource(input.Checkpoint), threads);
+            IWeightSource source = new CheckpointWeightSource(input.Checkpoint);
+            var language = LanguageModel.FromSource(name, input.Config!, share?.Invoke(source) ?? source, threads);
             if (tokenizer.VocabularySize <= language.VocabularySize)
                 return new ModelFolder(input.Folder, language, tokenizer, input.Checkpoint.Warnings);
             language.Dispose();

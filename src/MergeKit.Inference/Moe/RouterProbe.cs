@@ -41,6 +41,20 @@ public sealed class RouterProbe : IRouterProbe, IForwardObserver
         (_input, _visit) = (input, visit);
         _layers.Clear();
         _layers.UnionWith(layers);
+        ForEachBatch(sequences, batch => Pass(batch, _ => { }), cancellation);
+    }
+
+    /// <inheritdoc/>
+    public double[] Score(IReadOnlyList<int[]> sequences, CancellationToken cancellation)
+    {
+        _layers.Clear();
+        var sums = new double[sequences.Count];
+        ForEachBatch(sequences, batch => Pass(batch, output => Score(batch, output, sums.AsSpan(_first))), cancellation);
+        return sums;
+    }
+
+    private void ForEachBatch(IReadOnlyList<int[]> sequences, Action<IReadOnlyList<int[]>> pass, CancellationToken cancellation)
+    {
         var budget = PassPlanner.TokensPerPass(_engine.Network);
         for (_first = 0; _first < sequences.Count;)
         {
@@ -48,7 +62,7 @@ public sealed class RouterProbe : IRouterProbe, IForwardObserver
             var (count, tokens) = (1, sequences[_first].Length);
             while (_first + count < sequences.Count && tokens + sequences[_first + count].Length <= budget)
                 tokens += sequences[_first + count++].Length;
-            Pass([.. sequences.Skip(_first).Take(count)]);
+            pass([.. sequences.Skip(_first).Take(count)]);
             _first += count;
         }
     }
@@ -78,7 +92,18 @@ public sealed class RouterProbe : IRouterProbe, IForwardObserver
     /// <inheritdoc/>
     public void Dispose() => _engine.Dispose();
 
-    private void Pass(IReadOnlyList<int[]> sequences)
+    private void Score(IReadOnlyList<int[]> batch, IBuffer output, Span<double> sums)
+    {
+        int[] rows = [.. batch.SelectMany((ids, i) => Enumerable.Range(_sequences[i].Start, ids.Length - 1))];
+        int[] targets = [.. batch.SelectMany(ids => ids[1..])];
+        var (logProbs, isArgMax) = (new float[rows.Length], new bool[rows.Length]);
+        _engine.Backend.Score(_engine.Weights.Head, output, rows, targets, logProbs, isArgMax);
+        for (int i = 0, at = 0; i < batch.Count; i++)
+            for (var end = at + batch[i].Length - 1; at < end; at++)
+                sums[i] += logProbs[at];
+    }
+
+    private void Pass(IReadOnlyList<int[]> sequences, Action<IBuffer> visit)
     {
         var caches = sequences.Select(_ => _engine.Backend.CreateCache()).ToList();
         try
@@ -86,7 +111,7 @@ public sealed class RouterProbe : IRouterProbe, IForwardObserver
             var batch = ForwardBatch.Continue([.. caches.Zip(sequences, (cache, ids) => new SequencePart(cache, ids))]);
             _sequences = batch.Sequences;
             using (_engine.Enter())
-                _engine.Transformer.Forward(batch, this);
+                visit(_engine.Transformer.Forward(batch, this));
         }
         finally
         {

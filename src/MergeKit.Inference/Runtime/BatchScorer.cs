@@ -28,13 +28,37 @@ internal sealed class BatchScorer(string name, Engine engine)
 
             var count = Fitting(requests, first);
             if (count == 1)
-                results[first] = Alone(requests[first]);
+            {
+                var scores = new ScoreBuilder(engine, requests[first].Continuation);
+                Alone(requests[first], scores.Take);
+                results[first] = scores.Result;
+            }
             else
                 Together(requests, first, count, results);
             first += count;
         }
 
         return results;
+    }
+
+    /// <summary>The laws of every continuation token, in ragged batches.</summary>
+    public HiddenRows Rows(IReadOnlyList<ScoreRequest> requests)
+    {
+        foreach (var request in requests)
+            Check(request);
+        var rows = new HiddenRows(engine);
+        for (var first = 0; first < requests.Count;)
+        {
+            var count = Fitting(requests, first, stopAtShared: false);
+            if (count == 1)
+                Alone(requests[first], (output, start, length) =>
+                    rows.Take(output, [.. Enumerable.Range(0, length).Where(row => start + row >= 0 && start + row < requests[first].Continuation.Length)]));
+            else
+                Run(count, _ => engine.Backend.CreateCache(), i => Whole(requests[first + i]), (output, places, _) => rows.Take(output, places));
+            first += count;
+        }
+
+        return rows;
     }
 
     /// <summary>Tokens to feed: the last one of a continuation is only a target, but it counts where rotary tables depend on the length.</summary>
@@ -51,10 +75,11 @@ internal sealed class BatchScorer(string name, Engine engine)
     }
 
     /// <summary>Requests from <paramref name="first"/> on that fit into one pass, up to the next shared context.</summary>
-    private int Fitting(IReadOnlyList<ScoreRequest> requests, int first)
+    private int Fitting(IReadOnlyList<ScoreRequest> requests, int first, bool stopAtShared = true)
     {
         var (count, tokens) = (1, (long)Fed(requests[first]));
-        while (first + count < requests.Count && tokens + Fed(requests[first + count]) <= _budget && SharedContexts(requests, first + count) == 1)
+        while (first + count < requests.Count && tokens + Fed(requests[first + count]) <= _budget
+            && (!stopAtShared || SharedContexts(requests, first + count) == 1))
             tokens += Fed(requests[first + count++]);
         return count;
     }
@@ -72,20 +97,18 @@ internal sealed class BatchScorer(string name, Engine engine)
         return count;
     }
 
-    private TokenScores Alone(ScoreRequest request)
+    /// <summary>One request, part by part: <paramref name="visit"/> gets each part's output, which target its first row predicts, and its rows.</summary>
+    private void Alone(ScoreRequest request, Action<IBuffer, int, int> visit)
     {
         using var cache = engine.Backend.CreateCache();
-        var scores = new ScoreBuilder(engine, request.Continuation);
         var start = -(request.Context.Length - 1);
         var ids = Join(request);
         foreach (var part in PassPlanner.Split(engine.Network, ids))
         {
             using (engine.Enter())
-                scores.Take(engine.Transformer.Forward(ForwardBatch.Continue([new SequencePart(cache, part, ids.Length)])), start, part.Length);
+                visit(engine.Transformer.Forward(ForwardBatch.Continue([new SequencePart(cache, part, ids.Length)])), start, part.Length);
             start += part.Length;
         }
-
-        return scores.Result;
     }
 
     /// <summary>The shared context once, then every continuation on a copy of its cache.</summary>
@@ -99,18 +122,33 @@ internal sealed class BatchScorer(string name, Engine engine)
         {
             var joined = Join(requests[first + i]);
             return (joined[(requests[first + i].Context.Length - 1)..], 0, requests[first + i].Continuation);
-        }, (i, scores) => results[first + i] = scores);
+        }, (output, rows, targets) => Score(output, rows, targets, results.AsSpan(first, count), requests, first));
     }
 
     private void Together(IReadOnlyList<ScoreRequest> requests, int first, int count, TokenScores[] results) =>
-        Run(count, _ => engine.Backend.CreateCache(),
-            i => (Join(requests[first + i]), requests[first + i].Context.Length - 1, requests[first + i].Continuation),
-            (i, scores) => results[first + i] = scores);
+        Run(count, _ => engine.Backend.CreateCache(), i => Whole(requests[first + i]),
+            (output, rows, targets) => Score(output, rows, targets, results.AsSpan(first, count), requests, first));
+
+    private (ReadOnlyMemory<int> Ids, int Row, ReadOnlyMemory<int> Targets) Whole(ScoreRequest request) =>
+        (Join(request), request.Context.Length - 1, request.Continuation);
+
+    /// <summary>Scores a pass's rows and hands them out to the requests that they belong to.</summary>
+    private void Score(IBuffer output, int[] rows, int[] targets, Span<TokenScores> results, IReadOnlyList<ScoreRequest> requests, int first)
+    {
+        var (logProbs, isArgMax) = (new float[rows.Length], new bool[rows.Length]);
+        engine.Backend.Score(engine.Weights.Head, output, rows, targets, logProbs, isArgMax);
+        for (int i = 0, place = 0; i < results.Length; i++)
+        {
+            var end = place + requests[first + i].Continuation.Length;
+            results[i] = new TokenScores(logProbs[place..end], isArgMax[place..end]);
+            place = end;
+        }
+    }
 
     /// <summary>One pass over several sequences: each feeds ids, of which row <c>Row</c> predicts the first target.</summary>
     private void Run(
         int count, Func<int, IKvCache> cacheOf, Func<int, (ReadOnlyMemory<int> Ids, int Row, ReadOnlyMemory<int> Targets)> sequenceOf,
-        Action<int, TokenScores> take)
+        Action<IBuffer, int[], int[]> visit)
     {
         var caches = new List<IKvCache>();
         try
@@ -122,14 +160,8 @@ internal sealed class BatchScorer(string name, Engine engine)
             int[] rows = [.. sequences.SelectMany((sequence, i) =>
                 Enumerable.Range(batch.Sequences[i].Start + sequence.Row, sequence.Targets.Length))];
             int[] targets = [.. sequences.SelectMany(sequence => sequence.Targets.ToArray())];
-            var (logProbs, isArgMax) = (new float[rows.Length], new bool[rows.Length]);
             using (engine.Enter())
-                engine.Backend.Score(engine.Weights.Head, engine.Transformer.Forward(batch), rows, targets, logProbs, isArgMax);
-            for (int i = 0, place = 0; i < count; place += sequences[i++].Targets.Length)
-            {
-                var end = place + sequences[i].Targets.Length;
-                take(i, new TokenScores(logProbs[place..end], isArgMax[place..end]));
-            }
+                visit(engine.Transformer.Forward(batch), rows, targets);
         }
         finally
         {

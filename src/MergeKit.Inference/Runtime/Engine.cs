@@ -1,6 +1,7 @@
 using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Numerics;
 using MergeKit.Inference.Backends;
 
 namespace MergeKit.Inference.Runtime;
@@ -8,13 +9,18 @@ namespace MergeKit.Inference.Runtime;
 /// <summary>A network with its weights on a backend. Passes are serialised by <see cref="Enter"/>.</summary>
 internal sealed class Engine : IDisposable
 {
+    private readonly ModelConfig _config;
     private readonly IWeightSource _source;
-    private readonly Lock _gate = new();
+    private readonly Engine? _owner;
+    private readonly Lock _gate;
     private bool _disposed;
 
-    private Engine(Architecture architecture, NetworkSpec network, IWeightSource source, IBackend backend, NetworkWeights weights, List<Problem> warnings)
+    private Engine(
+        ModelConfig config, Architecture architecture, NetworkSpec network, IWeightSource source, IBackend backend, NetworkWeights weights, IReadOnlyList<Problem> warnings,
+        Engine? owner = null)
     {
-        (Architecture, Network, _source, Backend, Weights, Warnings) = (architecture, network, source, backend, weights, warnings);
+        (_config, Architecture, Network, _source, Backend, Weights, Warnings) = (config, architecture, network, source, backend, weights, warnings);
+        (_owner, _gate) = (owner, owner?._gate ?? new Lock());
         Transformer = new Transformer(backend, weights);
     }
 
@@ -24,18 +30,21 @@ internal sealed class Engine : IDisposable
 
     public IBackend Backend { get; }
 
-    public NetworkWeights Weights { get; }
+    public NetworkWeights Weights { get; private set; }
 
     public Transformer Transformer { get; }
 
     public IReadOnlyList<Problem> Warnings { get; }
+
+    /// <summary>Bytes of all stored tensors.</summary>
+    public long WeightBytes => _source.Names.Sum(name => _source.TryGet(name, out var tensor) ? tensor.Shape.Aggregate((long)tensor.Type.Size(), (product, extent) => product * extent) : 0);
 
     /// <summary>Held during a pass and while its result is read.</summary>
     /// <exception cref="ObjectDisposedException">The weights are gone.</exception>
     public Lock.Scope Enter()
     {
         var scope = _gate.EnterScope();
-        if (!_disposed)
+        if (!_disposed && _owner is not { _disposed: true })
             return scope;
         scope.Dispose();
         throw new ObjectDisposedException(nameof(LanguageModel), "the model was disposed of");
@@ -56,13 +65,29 @@ internal sealed class Engine : IDisposable
             backend = createBackend(network);
             var warnings = new List<Problem>();
             var weights = WeightLoader.Load(architecture, config, network, source, backend, warnings);
-            return new Engine(architecture, network, source, backend, weights, warnings);
+            return new Engine(config, architecture, network, source, backend, weights, warnings);
         }
         catch
         {
             backend?.Dispose();
             source.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>An engine with other weights on the same backend, most of them shared; it lasts no longer than this one, and their passes take turns.</summary>
+    public Engine Derive(Func<NetworkWeights, NetworkWeights> change) =>
+        new(_config, Architecture, Network, _source, Backend, change(Weights), Warnings, _owner ?? this);
+
+    /// <summary>Calls <paramref name="write"/>, which may change the source's memory, while no pass runs; then binds all tensors anew.
+    /// A backend that keeps weights of its own loads them again.</summary>
+    public void Rebind(Action write)
+    {
+        using (Enter())
+        {
+            write();
+            Weights = WeightLoader.Load(Architecture, _config, Network, _source, Backend, []);
+            Transformer.Rebind(Weights);
         }
     }
 
@@ -89,6 +114,8 @@ internal sealed class Engine : IDisposable
                 return;
             _disposed = true;
             Transformer.Dispose();
+            if (_owner is not null)
+                return;
             Backend.Dispose();
             _source.Dispose();
         }

@@ -27,6 +27,9 @@ public sealed class LanguageModel : ILanguageModel
     /// <summary>The network's declaration.</summary>
     public NetworkSpec Network => _engine.Network;
 
+    /// <summary>Bytes of all weights.</summary>
+    public long WeightBytes => _engine.WeightBytes;
+
     /// <summary>What was odd but usable when the weights were bound.</summary>
     public IReadOnlyList<Problem> Warnings => _engine.Warnings;
 
@@ -67,16 +70,34 @@ public sealed class LanguageModel : ILanguageModel
     public static LanguageModel FromSource(string name, ModelConfig config, IWeightSource source, Func<NetworkSpec, IBackend> createBackend) =>
         new(name, Engine.Create(config, source, encoder: false, createBackend));
 
+    /// <summary>The model with dropout (Gal and Ghahramani 2016): a fixed choice of units is left out of what every block reads. It shares this
+    /// model's weights and lasts no longer than it.</summary>
+    /// <param name="rate">The share of units left out, above 0 and below 1.</param>
+    /// <param name="seed">Decides, together with the pass, which units.</param>
+    /// <param name="pass">Number of the choice.</param>
+    /// <exception cref="InputException">The architecture has no norm before its blocks.</exception>
+    public LanguageModel WithDropout(double rate, int seed, int pass) =>
+        new(Name, _engine.Derive(weights => Dropout.Apply(Name, weights, rate, seed, pass)));
+
     /// <inheritdoc/>
     public ISession Open() => new Session(Name, _engine);
 
     /// <inheritdoc/>
     public IReadOnlyList<TokenScores> Score(IReadOnlyList<ScoreRequest> requests) => new BatchScorer(Name, _engine).Score(requests);
 
+    /// <inheritdoc/>
+    public ILogitRows Rows(IReadOnlyList<ScoreRequest> requests) => new BatchScorer(Name, _engine).Rows(requests);
+
+    /// <inheritdoc/>
+    public ILogitRows Rows(ISession session, ReadOnlySpan<int> continuation) => ((Session)session).Rows(continuation);
+
     /// <summary>Runs whole sequences in one ragged batch and keeps what <paramref name="options"/> ask for at every position.</summary>
     /// <exception cref="InputException">A sequence is empty, too long, or has ids outside the vocabulary.</exception>
     public IReadOnlyList<ForwardTrace> Trace(IReadOnlyList<ReadOnlyMemory<int>> sequences, TraceOptions options) =>
         Tracer.Run(Name, _engine, sequences, options);
+
+    /// <summary>Lets the source's memory be written between two passes, and binds the tensors anew.</summary>
+    internal void Rebind(Action write) => _engine.Rebind(write);
 
     /// <inheritdoc/>
     public void Dispose() => _engine.Dispose();

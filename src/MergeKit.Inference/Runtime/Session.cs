@@ -57,6 +57,20 @@ internal sealed class Session(string name, Engine engine) : ISession
         return scores.Result;
     }
 
+    /// <summary>The laws of a continuation's tokens, which are appended.</summary>
+    public ILogitRows Rows(ReadOnlySpan<int> continuation)
+    {
+        Check(continuation);
+        var (rows, count) = (new HiddenRows(engine), continuation.Length);
+        if (continuation.IsEmpty)
+            return rows;
+        Refresh();
+        using (engine.Enter())
+            rows.Take(_last, [0]);
+        Feed(continuation.ToArray(), (start, output) => rows.Take(output, [.. Enumerable.Range(0, Math.Min(output.Rows, count - 1 - start))]));
+        return rows;
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

@@ -31,9 +31,9 @@ internal sealed class RequestScorer(EvaluatedModel model, string dataSet, Evalua
         foreach (var batch in alone.Chunk(Math.Max(1, options.BatchSize)))
         {
             cancellation.ThrowIfCancellationRequested();
-            var scores = model.Model.Score(batch.Select(i => requests[i].ToScoreRequest()).ToArray());
+            var scores = model.Model.LogProbs(batch.Select(i => requests[i].ToScoreRequest()).ToArray());
             for (var i = 0; i < batch.Length; i++)
-                sums[batch[i]] = Checked(scores[i].Sum);
+                sums[batch[i]] = Checked(scores[i].Sum(value => (double)value));
             Report(done += batch.Length, requests.Count);
         }
 
@@ -73,7 +73,7 @@ internal sealed class RequestScorer(EvaluatedModel model, string dataSet, Evalua
         foreach (var i in group.Except(single))
         {
             session.Truncate(context.Length);
-            sums[i] = Checked(session.Score(requests[i].Scored).Sum);
+            sums[i] = Checked(session.LogProbs(requests[i].Scored).Sum(value => (double)value));
         }
     }
 

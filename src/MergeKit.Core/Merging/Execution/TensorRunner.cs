@@ -1,6 +1,3 @@
-using System.Numerics;
-using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
 using MergeKit.Core.Checkpoints.Writing;
 using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Numerics;
@@ -10,9 +7,6 @@ namespace MergeKit.Core.Merging.Execution;
 /// <summary>Makes one output tensor and writes it in place.</summary>
 internal sealed class TensorRunner(MergePlan plan, MergeProgress progress)
 {
-    /// <summary>Elements that are combined, rounded and checked at a time: a few rows of them stay in the first-level cache.</summary>
-    private const int PartElements = 2048;
-
     /// <summary>Writes the tensor; returns its checksum and how many elements are not finite.</summary>
     public (ulong Checksum, long NotFinite) Make(TensorJob job, ShardFile file, int position, Worker worker)
     {
@@ -24,26 +18,11 @@ internal sealed class TensorRunner(MergePlan plan, MergeProgress progress)
 
     private (ulong, long) Compute(TensorJob job, ShardFile file, int position, Worker worker)
     {
-        var inputs = new TensorInputs(job, plan.Options.Seed, worker);
-        var combine = job.Method.Prepare(inputs);
-        var (checksum, notFinite, size) = (0UL, 0L, job.OutputType.Size());
-        inputs.ForEachChunk(chunk =>
+        var (checksum, size) = (0UL, job.OutputType.Size());
+        var notFinite = TensorComputation.Make(job, plan.Options.Seed, worker, (start, bytes) =>
         {
-            var bytes = chunk.Bytes[..(chunk.Length * size)];
-            var bad = 0L;
-            for (var at = 0; at < chunk.Length; at += PartElements)
-            {
-                var part = chunk.Part(at, Math.Min(PartElements, chunk.Length - at));
-                var result = part.Result;
-                combine(part, result);
-                TensorCodec.Encode(job.OutputType, result, bytes.Slice(at * size, result.Length * size));
-                bad += CountNotFinite(result);
-            }
-
-            file.Write(position, chunk.Start * size, bytes);
-            Interlocked.Add(ref checksum, BlockChecksum.Of(bytes, chunk.Start, size));
-            if (bad > 0)
-                Interlocked.Add(ref notFinite, bad);
+            file.Write(position, start * size, bytes);
+            Interlocked.Add(ref checksum, BlockChecksum.Of(bytes, start, size));
             progress.AddBytes(bytes.Length);
         });
         return (checksum, notFinite);
@@ -63,17 +42,5 @@ internal sealed class TensorRunner(MergePlan plan, MergeProgress progress)
             progress.AddBytes(bytes.Length);
         });
         return checksum;
-    }
-
-    private static long CountNotFinite(ReadOnlySpan<float> values)
-    {
-        var exponent = Vector512.Create(0x7F800000u);
-        ref var from = ref MemoryMarshal.GetReference(MemoryMarshal.Cast<float, uint>(values));
-        var (count, i) = (0L, 0);
-        for (; i <= values.Length - Vector512<uint>.Count; i += Vector512<uint>.Count)
-            count += BitOperations.PopCount(Vector512.Equals(Vector512.LoadUnsafe(ref from, (nuint)i) & exponent, exponent).ExtractMostSignificantBits());
-        for (; i < values.Length; i++)
-            count += float.IsFinite(values[i]) ? 0 : 1;
-        return count;
     }
 }

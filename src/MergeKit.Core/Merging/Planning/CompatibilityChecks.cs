@@ -31,13 +31,14 @@ internal static class CompatibilityChecks
             CheckArchitecture(plan, template, model, problems);
             foreach (var key in MustAgree)
                 Compare(key, template, model, problems, Severity.Error, "the tensors do not mean the same");
-            foreach (var key in HadBetterAgree)
+            foreach (var key in HadBetterAgree.Where(key => plan.Recipe.Tokenizer is null || !key.EndsWith("_token_id", StringComparison.Ordinal)))
                 Compare(key, template, model, problems, Severity.Warning, $"the result gets that of '{template}'");
             CompareHeads(template, model, problems);
         }
 
         CheckTypes(plan, problems);
-        VocabularyCheck.Check(plan.Models, template, problems);
+        if (plan.Recipe.Tokenizer is null)
+            VocabularyCheck.Check(plan.Models, template, problems);
     }
 
     private static void CheckArchitecture(MergePlan plan, LoadedModel template, LoadedModel model, List<Problem> problems)

@@ -1,5 +1,6 @@
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Merging.Planning.Vocabulary;
 using MergeKit.Core.Numerics;
 using MergeKit.Core.Recipes;
 
@@ -10,13 +11,16 @@ public sealed class MergePlan : IDisposable
 {
     private const int MostChunkElements = 1 << 24;
 
-    internal MergePlan(Recipe recipe, PlanOptions options) => (Recipe, Options, Statistics) = (recipe, options, new StatisticsFiles(options, recipe.File));
+    private readonly bool _ownsModels;
+
+    internal MergePlan(Recipe recipe, PlanOptions options, bool ownsModels = true) =>
+        (Recipe, Options, _ownsModels, Statistics) = (recipe, options, ownsModels, new StatisticsFiles(options, recipe.File));
 
     /// <summary>The statistics files that were opened.</summary>
     internal StatisticsFiles Statistics { get; }
 
     /// <summary>What the user wrote.</summary>
-    public Recipe Recipe { get; }
+    public Recipe Recipe { get; internal set; }
 
     /// <summary>What the command line added.</summary>
     public PlanOptions Options { get; }
@@ -24,12 +28,18 @@ public sealed class MergePlan : IDisposable
     /// <summary>The models that could be opened.</summary>
     public IReadOnlyList<LoadedModel> Models { get; internal set; } = [];
 
+    /// <summary>Models that are not merged: rules for single tokens take rows from them.</summary>
+    public IReadOnlyList<LoadedModel> Lenders { get; internal set; } = [];
+
     /// <summary>The models by folder, each with its name: the experts of a mixture that is taken apart count as one.</summary>
     public IReadOnlyList<(string Name, LoadedModel Model)> Inputs =>
         [.. Models.Select(model => (Name: Recipe.Collapse is { } collapse && !model.Reference.Equals(Recipe.BaseModel) ? collapse.Mixture.ToString() : model.ToString(), model)).DistinctBy(pair => pair.Name)];
 
-    /// <summary>The model whose configuration and tokenizer the result gets.</summary>
+    /// <summary>The model whose configuration the result gets, and whose tokenizer unless the recipe says otherwise.</summary>
     public LoadedModel? Template { get; internal set; }
+
+    /// <summary>The result's vocabulary where the recipe sets it; null: rows stay as they are numbered.</summary>
+    public VocabularyPlan? Vocabulary { get; internal set; }
 
     /// <summary>The output tensors in the order they are written.</summary>
     public IReadOnlyList<TensorJob> Jobs { get; internal set; } = [];
@@ -42,6 +52,9 @@ public sealed class MergePlan : IDisposable
 
     /// <summary>Files copied beside the weights: name in the result to source path.</summary>
     public IReadOnlyDictionary<string, string> Copies { get; internal set; } = new Dictionary<string, string>();
+
+    /// <summary>Small text files written beside the weights: name to text.</summary>
+    public IReadOnlyDictionary<string, string> Texts { get; internal set; } = new Dictionary<string, string>();
 
     /// <summary>The output files and where each tensor lies in them.</summary>
     public ShardLayout? Layout { get; internal set; }
@@ -76,7 +89,7 @@ public sealed class MergePlan : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var model in Models)
+        foreach (var model in Models.Concat(Lenders).Where(_ => _ownsModels))
             model.Checkpoint.Dispose();
         Statistics.Dispose();
     }

@@ -1,5 +1,6 @@
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Merging.Planning.Vocabulary;
 using MergeKit.Core.Recipes;
 
 namespace MergeKit.Core.Merging.Planning;
@@ -17,11 +18,31 @@ public static class MergePlanner
         var problems = new List<Problem>(recipe.Warnings);
         var plan = new MergePlan(recipe, options);
         var method = FindMethod(recipe, problems);
-        RefuseUnbuilt(recipe, problems);
+        CheckModules(recipe, problems);
+        RefuseForRaw(recipe, options, problems);
         var models = load(problems);
-        plan.Models = [.. models.Values];
-        if (method is not null && models.Count == recipe.AllModels().Count)
+        TakeModels(plan, models);
+        if (method is not null && models.Count == recipe.AllModels().Count(model => !recipe.IsTokenizerOnly(model)))
             PlanTensors(plan, method, models, problems);
+        plan.Problems = [.. problems.Distinct().OrderByDescending(problem => problem.Severity)];
+        return plan;
+    }
+
+    /// <summary>Plans another recipe over models that an earlier plan has opened: nothing is read again, and what concerns only the models
+    /// (configurations, vocabularies) is not checked again: a tokenizer setting gives the earlier plan's vocabulary. The new plan is usable as long as the earlier one is.</summary>
+    public static MergePlan Replan(MergePlan opened, Recipe recipe)
+    {
+        var problems = new List<Problem>(recipe.Warnings);
+        var plan = new MergePlan(recipe, opened.Options, ownsModels: false);
+        var method = FindMethod(recipe, problems);
+        CheckModules(recipe, problems);
+        var models = opened.Models.Concat(opened.Lenders).ToDictionary(model => model.Reference);
+        var wanted = recipe.AllModels().Where(model => !recipe.IsTokenizerOnly(model)).ToList();
+        TakeModels(plan, wanted.Where(models.ContainsKey).ToDictionary(reference => reference, reference => models[reference]));
+        foreach (var missing in wanted.Where(reference => !models.ContainsKey(reference)))
+            problems.Add(Problem.Error($"model '{missing}' is not among those that were opened: {string.Join(", ", opened.Models)}", missing.Location));
+        if (method is not null && wanted.TrueForAll(models.ContainsKey))
+            PlanTensors(plan, method, models, problems, opened.Vocabulary, checkModels: false);
         plan.Problems = [.. problems.Distinct().OrderByDescending(problem => problem.Severity)];
         return plan;
     }
@@ -44,23 +65,39 @@ public static class MergePlanner
         return method;
     }
 
-    private static void RefuseUnbuilt(Recipe recipe, List<Problem> problems)
+    private static void CheckModules(Recipe recipe, List<Problem> problems)
     {
-        if (recipe.Tokenizer is { } tokenizer)
-            problems.Add(Problem.Error("tokenizer and tokenizer_source are not built yet: without them the base (or first) model's tokenizer is copied", tokenizer.Location));
-        if (recipe.ChatTemplate is { } template)
-            problems.Add(Problem.Error("chat_template is not built yet: the base (or first) model's template is copied", template.Location));
         foreach (var module in recipe.Modules.Where(module => module.Name != RecipeModule.DefaultName))
             problems.Add(Problem.Error($"module '{module.Name}' is not known; only '{RecipeModule.DefaultName}' is built: architectures of several modules come later"));
     }
 
-    private static void PlanTensors(MergePlan plan, MergeMethod method, Dictionary<ModelReference, LoadedModel> models, List<Problem> problems)
+    /// <summary>State dicts have no vocabulary.</summary>
+    private static void RefuseForRaw(Recipe recipe, PlanOptions options, List<Problem> problems)
+    {
+        if (options.Raw && recipe.Tokenizer is { } tokenizer)
+            problems.Add(Problem.Error("a tokenizer setting has no meaning with --raw: nobody knows which tensors of a state dict have a row per token", tokenizer.Location));
+        if (options.Raw && recipe.ChatTemplate is { } template)
+            problems.Add(Problem.Error("'chat_template' has no meaning with --raw: a state dict has no tokenizer", template.Location));
+    }
+
+    private static void TakeModels(MergePlan plan, Dictionary<ModelReference, LoadedModel> models)
+    {
+        var merged = plan.Recipe.MergedModels().ToHashSet();
+        plan.Models = [.. models.Values.Where(model => merged.Contains(model.Reference))];
+        plan.Lenders = [.. models.Values.Where(model => !merged.Contains(model.Reference))];
+    }
+
+    private static void PlanTensors(MergePlan plan, MergeMethod method, Dictionary<ModelReference, LoadedModel> models, List<Problem> problems, VocabularyPlan? vocabulary = null, bool checkModels = true)
     {
         if (problems.Exists(problem => problem.Severity == Severity.Error && problem.Message.StartsWith("module ", StringComparison.Ordinal)))
             return;
         var recipe = plan.Recipe;
         plan.Template = models[recipe.BaseModel ?? recipe.Modules[0].Slices[0].Sources[0].Model];
-        CompatibilityChecks.Check(plan, problems);
+        if (checkModels)
+            CompatibilityChecks.Check(plan, problems);
+        if (recipe.Tokenizer is { } tokenizer && !plan.Options.Raw)
+            plan.Vocabulary = vocabulary
+                ?? new VocabularyPlanner(plan, tokenizer, new ModelLoader(plan.Options, problems).TokenizerFolder(recipe, models), problems).Plan();
         var slices = recipe.Modules.SelectMany(module => module.Slices.Select(slice => (module, slice))).ToList();
         var jobs = new List<TensorJob>();
         var (layers, outputLayers) = (new List<(LoadedModel Model, int Layer)>(), 0);
@@ -75,7 +112,8 @@ public static class MergePlanner
         }
 
         plan.Jobs = jobs.ConvertAll(job => job.Layer is { } layer ? job with { Depth = outputLayers == 1 ? 1 : layer / (outputLayers - 1.0) } : job);
-        problems.AddRange(UnusedTensors.Account(plan));
+        if (checkModels)
+            problems.AddRange(UnusedTensors.Account(plan));
         if (!plan.Options.Raw)
             OutputConfig.Decide(plan, layers, problems);
         plan.Layout = ShardLayout.Create(

@@ -16,14 +16,11 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
     public Dictionary<ModelReference, LoadedModel> Load(Recipe recipe)
     {
         var models = new Dictionary<ModelReference, LoadedModel>();
-        foreach (var reference in recipe.AllModels())
+        foreach (var reference in recipe.AllModels().Where(reference => !recipe.IsTokenizerOnly(reference)))
         {
             try
             {
-                if (Refused(reference) is { } refusal)
-                    problems.Add(Problem.Error(refusal, reference.Location));
-                else
-                    models.Add(reference, Open(reference, recipe));
+                models.Add(reference, Open(reference, recipe));
             }
             catch (InputException e)
             {
@@ -34,8 +31,24 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
         return models;
     }
 
-    private static string? Refused(ModelReference reference) =>
-        reference.OverrideArchitecture is not null ? $"model '{reference}': override_architecture is not built yet" : null;
+    /// <summary>The folder of the model whose tokenizer the recipe asks for; null where it asks for none, or there is no such folder, which is then among the problems.</summary>
+    public string? TokenizerFolder(Recipe recipe, Dictionary<ModelReference, LoadedModel> models)
+    {
+        if (recipe.Tokenizer?.Model is not { } reference)
+            return null;
+        if (models.TryGetValue(reference, out var model))
+            return model.Folder;
+        try
+        {
+            var folder = ModelInput.Find(reference.Path, reference.Revision, path => Resolve(path, recipe.File));
+            return Directory.Exists(folder) ? folder : throw new InputException($"model '{reference}' is a file; a folder with tokenizer.json is wanted");
+        }
+        catch (InputException e)
+        {
+            problems.AddRange(e.Problems.Select(problem => problem with { Location = reference.Location }));
+            return null;
+        }
+    }
 
     private LoadedModel Open(ModelReference reference, Recipe recipe)
     {
@@ -45,9 +58,10 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
         var input = stage?.Lend() ?? ModelInput.Open(reference, path => Resolve(path, recipe.File));
         if (options.Convert is { } convert)
             input = convert(input);
-        var (config, checkpoint) = (input.Config!, input.Checkpoint);
+        var checkpoint = input.Checkpoint;
         try
         {
+            var config = Named(input.Config!, reference);
             problems.AddRange(checkpoint.Warnings);
             CheckSize(config);
             var architecture = options.Convert is null ? ArchitectureCatalog.Find(config) : null;
@@ -70,6 +84,16 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
         var state = stage?.Lend().Checkpoint ?? Checkpoint.Open(folder);
         problems.AddRange(state.Warnings);
         return new LoadedModel(reference, folder, state, null, [.. state.Tensors.Select(tensor => new WeightSpec(tensor.Name, TensorRole.Other))]) { Stage = stage };
+    }
+
+    /// <summary>The configuration, under the architecture's name that the recipe gives in place of its own.</summary>
+    private static ModelConfig Named(ModelConfig config, ModelReference reference)
+    {
+        if (reference.OverrideArchitecture is not { } name)
+            return config;
+        var known = ArchitectureCatalog.All.SelectMany(architecture => architecture.ClassNames).ToList();
+        return known.Contains(name, StringComparer.Ordinal) ? config.WithArchitecture(name)
+            : throw new InputException($"override_architecture '{name}' is not known.{Spelling.Hint(name, known)} Known: {string.Join(", ", known)}");
     }
 
     private StageModel? Stage(ModelReference reference) =>

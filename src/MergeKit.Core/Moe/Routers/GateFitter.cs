@@ -1,5 +1,5 @@
 using System.Numerics.Tensors;
-using MergeKit.Core.Architectures;
+using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Merging;
 using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
@@ -14,10 +14,13 @@ namespace MergeKit.Core.Moe.Routers;
 /// <param name="probes">Opens models where a forward pass is needed.</param>
 public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProbes probes)
 {
-    private const long MostStateBytes = 1L << 30;
-    private const int HeldOutEvery = 5;
     private const double BalanceStep = 1e-3;
     private const int BalanceSteps = 500;
+
+    private readonly List<Problem> _problems = [];
+
+    /// <summary>What was noticed while the gates were worked out.</summary>
+    public IReadOnlyList<Problem> Problems => _problems;
 
     private MoeSettings Settings => mixture.Settings;
 
@@ -118,13 +121,11 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
         };
     }
 
-    private IRouterProbe OpenBackbone() => probes.OpenPlanned("the backbone", mixture.DenseConfig, mixture.Backbone, mixture.Seed);
-
     /// <summary>Rows from the states of prompts.</summary>
     private Dictionary<int, double[][]> StateRows(GateInput input, CancellationToken cancellation)
     {
         var texts = new ProbeTexts(mixture.TokenizerFolder, Settings.Calibration.Window);
-        using var probe = OpenBackbone();
+        using var probe = probes.OpenPlanned("the backbone", mixture.DenseConfig, mixture.Backbone, mixture.Seed);
         var experts = Prompted.ToList();
         var prompts = experts.SelectMany(expert => expert.Positive.Concat(expert.Negative)).Distinct(StringComparer.Ordinal).ToList();
         var pooled = mixture.Layers.ToDictionary(layer => layer, _ => new Dictionary<string, double[]>(StringComparer.Ordinal));
@@ -169,44 +170,12 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
     private double Scale(IReadOnlyList<double[]> logits, IReadOnlyList<int> labels) => Settings.Calibration.TargetEntropy is { } target
         ? GateCalibration.ScaleForEntropy(logits, target) : GateCalibration.ScaleForLabels(logits, labels);
 
-    /// <summary>States of every expert's texts, equally many of each, in every layer.</summary>
     private Dictionary<int, LabelledStates> Collect(CancellationToken cancellation)
     {
-        var texts = new ProbeTexts(mixture.TokenizerFolder, Settings.Calibration.Window);
-        var most = (int)Math.Min(Settings.Calibration.Tokens, MostStateBytes / (sizeof(float) * (long)mixture.Hidden * mixture.Layers.Count));
-        var entries = Settings.Experts;
-        var sequences = entries.Select(expert => expert.Data is { } data
-            ? texts.Windows(probes.ReadTexts(InputFile.Resolve(data, mixture.RecipeFile, options)), Settings.Calibration.Tokens / entries.Count)
-            : [.. expert.Positive.Select(texts.Prompt)]).ToList();
-        var kept = Math.Max(1, Math.Min(most / entries.Count, sequences.Min(list => list.Sum(ids => Math.Max(1, ids.Length - 1)))));
-        var states = mixture.Layers.ToDictionary(layer => layer, _ => new LabelledStates(mixture.Hidden));
-        using var probe = OpenBackbone();
-        for (var label = 0; label < entries.Count; label++)
-        {
-            var (own, chosen) = (sequences[label], Strides(sequences[label], kept));
-            var number = label;
-            probe.Run(own, Settings.Input, mixture.Layers, (layer, sequence, rows) =>
-            {
-                foreach (var token in chosen[sequence])
-                    states[layer].Add(rows.Slice(token * mixture.Hidden, mixture.Hidden), number, sequence % HeldOutEvery == HeldOutEvery - 1);
-            }, cancellation);
-        }
-
+        var collection = new StateCollection(mixture, options, probes);
+        var states = collection.Collect(cancellation);
+        _problems.AddRange(collection.Problems);
         return states;
-    }
-
-    /// <summary>For each sequence the tokens to keep: so many in all, evenly spread, and not a sequence's first, which is the same in all texts.</summary>
-    private static List<List<int>> Strides(IReadOnlyList<int[]> sequences, int kept)
-    {
-        var all = sequences.SelectMany((ids, sequence) => Enumerable.Range(Math.Min(1, ids.Length - 1), Math.Max(1, ids.Length - 1)).Select(token => (sequence, token))).ToList();
-        var chosen = sequences.Select(_ => new List<int>()).ToList();
-        for (var i = 0; i < Math.Min(kept, all.Count); i++)
-        {
-            var (sequence, token) = all[(int)((long)i * all.Count / Math.Min(kept, all.Count))];
-            chosen[sequence].Add(token);
-        }
-
-        return chosen;
     }
 
     /// <summary>Moves the balancing bias, where the format has one, until the held-out load is even.</summary>

@@ -115,8 +115,16 @@ public sealed class CpuBackend : IBackend
         _head.Score(weights, (CpuBuffer)hidden, rows, targets, logProbs, isArgMax);
 
     /// <inheritdoc/>
-    public void CopyRow(IBuffer source, int row, IBuffer destination) =>
-        ((CpuBuffer)source).Row(row).CopyTo(((CpuBuffer)destination).Resize(1, source.Columns).Span);
+    public void LogitRows(HeadWeights weights, IBuffer hidden, int first, Span<float> logits) =>
+        _head.Logits(weights, ((CpuBuffer)hidden).Span[(first * hidden.Columns)..], logits);
+
+    /// <inheritdoc/>
+    public void CopyRows(IBuffer source, ReadOnlySpan<int> rows, IBuffer destination)
+    {
+        var (from, to) = ((CpuBuffer)source, ((CpuBuffer)destination).Resize(rows.Length, source.Columns));
+        for (var i = 0; i < rows.Length; i++)
+            from.Row(rows[i]).CopyTo(to.Row(i));
+    }
 
     /// <inheritdoc/>
     public void Read(IBuffer source, int row, Span<float> values) => ((CpuBuffer)source).Row(row).CopyTo(values);

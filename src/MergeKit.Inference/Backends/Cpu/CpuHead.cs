@@ -10,10 +10,12 @@ internal sealed class CpuHead(WorkerPool pool) : IDisposable
     private const int RowBlock = 256;
     private readonly CpuBuffer _rows = new(), _chunk = new();
 
-    /// <summary>The logits of one row.</summary>
+    /// <summary>The logits of as many rows as there is room for.</summary>
     public void Logits(HeadWeights weights, ReadOnlySpan<float> hidden, Span<float> logits)
     {
-        ((CpuMatrix)weights.Output).Multiply(hidden, 1, logits, pool, accumulate: false);
+        var matrix = (CpuMatrix)weights.Output;
+        var rows = logits.Length / matrix.Rows;
+        matrix.Multiply(hidden[..(rows * matrix.Columns)], rows, logits, pool, accumulate: false);
         Finish(weights, logits);
     }
 

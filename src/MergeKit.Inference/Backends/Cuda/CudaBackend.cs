@@ -174,12 +174,14 @@ public sealed class CudaBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public void CopyRow(IBuffer source, int row, IBuffer destination)
+    public void CopyRows(IBuffer source, ReadOnlySpan<int> rows, IBuffer destination)
     {
         _cuda.MakeCurrent();
         var from = (CudaBuffer)source;
         var bytes = (long)from.Columns * from.Type.Size();
-        _cuda.Stream.Copy(((CudaBuffer)destination).Resize(1, from.Columns, from.Type), from.Pointer + (nint)(row * bytes), bytes);
+        nint target = ((CudaBuffer)destination).Resize(rows.Length, from.Columns, from.Type);
+        for (var i = 0; i < rows.Length; i++)
+            _cuda.Stream.Copy(target + (nint)(i * bytes), from.Pointer + (nint)(rows[i] * bytes), bytes);
     }
 
     /// <inheritdoc/>

@@ -1,5 +1,7 @@
 using System.Globalization;
+using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Merging;
+using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Numerics;
 using MergeKit.Core.Recipes;
@@ -50,6 +52,33 @@ public class SameBitsTests
             Model(scratch, i, types[i], LeastElements);
         var recipe = Recipe(scratch, MethodCatalog.Find("ties")!, true);
         Assert.Single(Settings.Select(setting => Hash(scratch, recipe, setting.Threads, setting.Chunk, 0)).Distinct());
+    }
+
+    public static TheoryData<string> Methods() => [.. MethodCatalog.All.Select(method => method.Description.Name)];
+
+    [Theory]
+    [MemberData(nameof(Methods))]
+    public void A_merge_in_memory_has_the_bytes_of_the_written_one(string method)
+    {
+        using var scratch = TemporaryFolder.InMemory(100_000_000);
+        var recipe = WriteModels(scratch, method, DType.BF16, parametersGiven: true);
+        using var plan = InProcessMerge.Plan(recipe, new PlanOptions { Threads = 2, Seed = 3 });
+        InProcessMerge.Run(plan, scratch.Join("out"));
+        using var written = Checkpoint.Open(scratch.Join("out"));
+        using var memory = new MemoryMerge(plan);
+        for (var time = 0; time < 2; time++)
+        {
+            memory.Fill(plan);
+            Assert.Equal(written.Tensors.Count, memory.Tensors.Count);
+            Assert.All(memory.Tensors, tensor => Assert.True(Same(written, tensor), tensor.Name));
+        }
+    }
+
+    private static bool Same(Checkpoint written, MemoryTensor tensor)
+    {
+        var info = written.Get(tensor.Name);
+        return info.DType == tensor.Type && info.Shape.SequenceEqual(tensor.Shape)
+            && written.Map(info).Slice(0, (int)info.ByteLength).SequenceEqual(new MappedBytes(tensor.Data, info.ByteLength).Slice(0, (int)info.ByteLength));
     }
 
     private static string Hash(TemporaryFolder scratch, string recipe, int threads, int chunk, ulong seed)

@@ -1,0 +1,43 @@
+using System.CommandLine;
+using MergeKit.Cli.Display;
+using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Merging.Execution;
+using MergeKit.Core.Recipes;
+using MergeKit.Core.Recipes.Searching;
+using MergeKit.Core.Reports;
+
+namespace MergeKit.Cli.Commands;
+
+/// <summary><c>mergekit search RECIPE DIR</c>: looks for a merge without writing any model.</summary>
+internal static class SearchCommand
+{
+    private static readonly Argument<string> Recipe = new("RECIPE") { Description = "A YAML file with a 'search' document, or mergekit-evolve's with 'genome' and 'tasks'." };
+    private static readonly Argument<string> Folder = new("DIR") { Description = "The folder for the journal, winner.yml, search.json and search.html. A search that was killed goes on there." };
+    private static readonly Option<bool> NoResume = new("--no-resume") { Description = "Discard what an interrupted search has left." };
+
+    public static Command Create()
+    {
+        var command = new Command("search", "Search for a merge in memory; the winner is an ordinary recipe.") { Recipe, Folder, NoResume, CommonOptions.Seed, CommonOptions.Threads, CommonOptions.ChunkSize, CommonOptions.AllowCrimes, CommonOptions.Json };
+        command.SetAction(Execute);
+        return command;
+    }
+
+    private static int Execute(ParseResult parsed)
+    {
+        var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+        using var interrupt = new Interrupt();
+        var path = CommonOptions.Resolve(parsed, parsed.GetValue(Recipe)!);
+        var documents = RecipeReader.ReadDocuments(path).OfType<SearchRecipe>().ToList();
+        if (documents is not [var search])
+            throw new InputException($"{path}: has {documents.Count} documents with 'search' or 'genome'; exactly one is wanted here");
+        var run = new SearchRun(
+            CommonOptions.ToPlanOptions(parsed, null), parsed.GetValue(NoResume) ? ResumeMode.Never : ResumeMode.WhenSame, new RunDisplay(error, parsed.GetValue(CommonOptions.Json)), interrupt.Token);
+        var folder = Path.GetFullPath(CommonOptions.Resolve(parsed, parsed.GetValue(Folder)!));
+        var report = run.Run(search, folder);
+        if (parsed.GetValue(CommonOptions.Json))
+            output.WriteLine(SearchJson.Write(report).TrimEnd());
+        else
+            SearchDisplay.Print(report, folder, output);
+        return ExitCodes.Done;
+    }
+}

@@ -1,0 +1,95 @@
+using MergeKit.Core.Models;
+
+namespace MergeKit.Core.Ensembles;
+
+/// <summary>Combined laws of many positions: blocks of every run's rows, combined in parallel.</summary>
+internal sealed class EnsembleRows : ILogitRows
+{
+    private const int MostRows = 256, LeastRows = 8, BlockFloats = 1 << 21;
+    private readonly Ensemble _ensemble;
+    private readonly IReadOnlyList<ILogitRows> _parts;
+    private readonly StepTable _steps;
+    private readonly float[][] _buffers;
+    private readonly float[] _laws;
+    private readonly int _block;
+
+    /// <summary>Rows of an ensemble.</summary>
+    /// <param name="ensemble">The ensemble.</param>
+    /// <param name="parts">One per run; disposed of together with this.</param>
+    /// <param name="steps">The place of each row.</param>
+    public EnsembleRows(Ensemble ensemble, IReadOnlyList<ILogitRows> parts, StepTable steps)
+    {
+        (_ensemble, _parts, _steps) = (ensemble, parts, steps);
+        var widest = ensemble.Runs.Max(run => run.VocabularySize);
+        _block = Math.Max(1, Math.Min(Count, Math.Clamp(BlockFloats / widest, LeastRows, MostRows)));
+        _buffers = [.. ensemble.Runs.Select(run => new float[_block * run.VocabularySize])];
+        _laws = new float[_block * ensemble.VocabularySize];
+    }
+
+    /// <inheritdoc/>
+    public int Count => _parts[0].Count;
+
+    /// <inheritdoc/>
+    public void Read(int first, Span<float> logits)
+    {
+        for (var count = logits.Length / _ensemble.VocabularySize; count > 0;)
+        {
+            var size = Math.Min(count, _block);
+            Combine(first, size, null);
+            var floats = size * _ensemble.VocabularySize;
+            _laws.AsSpan(0, floats).CopyTo(logits);
+            (first, count) = (first + size, count - size);
+            logits = logits[floats..];
+        }
+    }
+
+    /// <summary>ln p of one target per row, and where asked for whether it was the most probable token.</summary>
+    public RowScores Score(IReadOnlyList<int> targets, bool withArgMax)
+    {
+        var scores = new RowScores(new float[Count], new bool[Count]);
+        for (var first = 0; first < Count; first += _block)
+            Combine(first, Math.Min(_block, Count - first), (row, law) =>
+            {
+                scores.LogProbs[row] = law.Span[targets[row]];
+                scores.IsArgMax[row] = withArgMax && RowMath.ArgMax(law.Span) == targets[row];
+            });
+        return scores;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var part in _parts)
+            part.Dispose();
+    }
+
+    private void Combine(int first, int count, Action<int, ReadOnlyMemory<float>>? visit)
+    {
+        for (var run = 0; run < _parts.Count; run++)
+            _parts[run].Read(first, _buffers[run].AsSpan(0, count * _ensemble.Runs[run].VocabularySize));
+        Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = _ensemble.Threads }, i =>
+        {
+            var rows = new ReadOnlyMemory<float>[_buffers.Length];
+            for (var run = 0; run < rows.Length; run++)
+                rows[run] = _buffers[run].AsMemory(i * _ensemble.Runs[run].VocabularySize, _ensemble.Runs[run].VocabularySize);
+            var law = _laws.AsMemory(i * _ensemble.VocabularySize, _ensemble.VocabularySize);
+            _ensemble.Combine(_steps[first + i], rows, law.Span);
+            visit?.Invoke(first + i, law);
+        });
+    }
+}
+
+/// <summary>Scores of the rows of several requests.</summary>
+internal sealed record RowScores(float[] LogProbs, bool[] IsArgMax)
+{
+    /// <summary>Hands them out to their requests.</summary>
+    public void Split(IReadOnlyList<ScoreRequest> requests, Span<TokenScores> results)
+    {
+        for (int i = 0, place = 0; i < requests.Count; i++)
+        {
+            var end = place + requests[i].Continuation.Length;
+            results[i] = new TokenScores(LogProbs[place..end], IsArgMax[place..end]);
+            place = end;
+        }
+    }
+}

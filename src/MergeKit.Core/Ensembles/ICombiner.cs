@@ -1,0 +1,82 @@
+using System.Numerics;
+
+namespace MergeKit.Core.Ensembles;
+
+/// <summary>What a combiner may know of the place it is asked about.</summary>
+public readonly ref struct StepContext
+{
+    /// <summary>Tokens before the one to be predicted.</summary>
+    public int Position { get; init; }
+
+    /// <summary>How many tokens of the sequence are the prompt.</summary>
+    public int PromptLength { get; init; }
+
+    /// <summary>What the last token is, as far as a gate looks at it.</summary>
+    public TokenClass LastClass { get; init; }
+
+    /// <summary>The combiner's memory of the tokens so far; empty for one without.</summary>
+    public ReadOnlySpan<double> State { get; init; }
+}
+
+/// <summary>Makes one next-token law of several. Stateless in itself: what must be remembered of a sequence is a few numbers per position, which
+/// the sequence's owner keeps, so that going back costs nothing. Thread-safe.</summary>
+/// <remarks>Rows are logits or log-probabilities; <c>l_k</c> is the log-softmax of row k. The row of a member that is not read may be empty.</remarks>
+public interface ICombiner
+{
+    /// <summary>Number of members.</summary>
+    int Members { get; }
+
+    /// <summary>Doubles to remember per position; 0 for none.</summary>
+    int StateSize => 0;
+
+    /// <summary>Whether a member's row is looked at; one of weight 0 need not be run.</summary>
+    bool Reads(int member) => true;
+
+    /// <summary>Writes the memory of an empty sequence.</summary>
+    void Begin(Span<double> state)
+    {
+    }
+
+    /// <summary>The memory after a token has become known.</summary>
+    /// <param name="step">The place of the token, with the memory before it.</param>
+    /// <param name="tokenLogProbs">ln p_k(token) of every member.</param>
+    /// <param name="next">Receives the memory after it.</param>
+    void Observe(in StepContext step, ReadOnlySpan<double> tokenLogProbs, Span<double> next) => step.State.CopyTo(next);
+
+    /// <summary>Writes the combined law as normalised log-probabilities; <c>-inf</c> for an impossible token.</summary>
+    /// <typeparam name="T"><see cref="float"/> in the engine, <see cref="double"/> where its error matters.</typeparam>
+    /// <param name="step">The place.</param>
+    /// <param name="members">One row per member, all as long as the result.</param>
+    /// <param name="logProbs">Receives the result.</param>
+    /// <exception cref="EnsembleException">There is no result.</exception>
+    void Combine<T>(in StepContext step, ReadOnlySpan<ReadOnlyMemory<T>> members, Span<T> logProbs)
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>;
+}
+
+/// <summary>A combiner that can tell a token's probability from the members' probabilities of the same token: K numbers instead of K rows.</summary>
+public interface ITokenCombiner : ICombiner
+{
+    /// <summary>ln p(token).</summary>
+    /// <param name="step">The place.</param>
+    /// <param name="tokenLogProbs">ln p_k(token) of every member.</param>
+    double LogProb(in StepContext step, ReadOnlySpan<double> tokenLogProbs);
+}
+
+/// <summary>A rough kind of token, for gates.</summary>
+public enum TokenClass
+{
+    /// <summary>There is no token, or it is special.</summary>
+    None,
+
+    /// <summary>Letters.</summary>
+    Word,
+
+    /// <summary>Digits.</summary>
+    Number,
+
+    /// <summary>White space.</summary>
+    Space,
+
+    /// <summary>Anything else.</summary>
+    Symbol,
+}

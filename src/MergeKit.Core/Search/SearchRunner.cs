@@ -1,0 +1,128 @@
+using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Recipes;
+using MergeKit.Core.Recipes.Searching;
+using MergeKit.Core.Search.Spaces;
+using MergeKit.Core.Search.Strategies;
+using MergeKit.Core.Search.Trials;
+using MergeKit.Core.Search.Tuning;
+
+namespace MergeKit.Core.Search;
+
+/// <summary>Carries a search document out on the tuning split. It ends in an ordinary recipe; the test split is not seen here.</summary>
+public static class SearchRunner
+{
+    private static readonly double[] LineShares = [0, 0.25, 0.5, 0.75, 1];
+
+    /// <summary>Searches.</summary>
+    /// <param name="search">The document.</param>
+    /// <param name="models">Makes candidates.</param>
+    /// <param name="sets">The prepared tuning and control sets.</param>
+    /// <param name="controlWeights">Per set its weight as a control; 0 for tuning sets.</param>
+    /// <param name="journal">Where trials are kept.</param>
+    /// <param name="report">Called after every trial.</param>
+    /// <param name="cancellation">Stops between candidates; the journal goes on from there.</param>
+    /// <exception cref="InputException">The document asks for what cannot be, or no candidate could be scored.</exception>
+    public static SearchOutcome Run(
+        SearchRecipe search, ICandidateModels models, IReadOnlyList<TuningSet> sets, IReadOnlyList<double> controlWeights, TrialJournal journal,
+        Action<Trial>? report = null, CancellationToken cancellation = default)
+    {
+        var session = new SearchSession(models, new Tuner(sets, search.Seed), journal, search.Candidates, search.Racing, report, cancellation);
+        var whole = new WholeModelStrategies(search, session);
+        var space = Space(search, models);
+        var notes = new List<string>();
+        var (winner, front) = Search(search, session, whole, space, controlWeights, notes);
+        if (winner is null)
+            throw new InputException([Problem.Error($"no candidate could be scored; the first failed because: {session.Trials.FirstOrDefault()?.Failure ?? "there was none"}", search.Location)]);
+        Line(search, session, whole, space, winner);
+        References(search, whole);
+        var variables = space?.Variables ?? [];
+        var (importance, fit) = ImportanceAnalysis.Of(variables, session.Trials, winner);
+        return new SearchOutcome(search, sets, winner, session.Trials, front, variables, importance, fit, notes);
+    }
+
+    /// <summary>The models of a search without its base, in listing order.</summary>
+    public static IReadOnlyList<ModelReference> Parents(SearchRecipe search) => [.. search.AllModels().Where(model => !model.Equals(BaseOf(search)))];
+
+    /// <summary>The base of a search: the document's, else its recipe's; null where there is none.</summary>
+    public static ModelReference? BaseOf(SearchRecipe search) => search.BaseModel ?? search.Template?.Start.BaseModel;
+
+    private static ISearchSpace? Space(SearchRecipe search, ICandidateModels models) => search switch
+    {
+        { Template: { } template } => new TemplateSpace(template),
+        { Genome: not null } => new GenomeSpace(search, models.Layers),
+        { Kind: SearchKind.LearnedSoup } => new SoftmaxSpace(search),
+        { Kind: SearchKind.Scale } => new ScaleSpace(search),
+        _ => null,
+    };
+
+    private static (Trial? Winner, IReadOnlyList<Trial> Front) Search(
+        SearchRecipe search, SearchSession session, WholeModelStrategies whole, ISearchSpace? space, IReadOnlyList<double> controlWeights, List<string> notes)
+    {
+        switch (search.Kind)
+        {
+            case SearchKind.UniformSoup:
+                return (whole.Uniform() is { CanWin: true } mean ? mean : null, []);
+            case SearchKind.GreedySoup:
+                var (trace, soup) = whole.Greedy();
+                notes.Add($"Order by own score: {string.Join(", ", trace.Order)}.");
+                notes.AddRange(trace.Steps.Select(step => FormattableString.Invariant($"With {step.Candidate}: {step.Score:F5}, {(step.Accepted ? "joins" : "left out")}.")));
+                return (soup.CanWin ? soup : null, []);
+            case SearchKind.Scale:
+                var (choice, chosen) = whole.Scale(controlWeights);
+                if (search.Control.Count > 0)
+                    notes.Add(FormattableString.Invariant($"{choice.Allowed.Count} of {search.Scales.Count} scales keep {search.Keep:P0} of the control score: {string.Join(", ", choice.Allowed)}."));
+                notes.Add(FormattableString.Invariant($"Chosen scale: {choice.Chosen}."));
+                return (chosen.CanWin ? chosen : null, []);
+            default:
+                return Numbers(search.Kind, new SpaceStrategies(space!, search, session), session);
+        }
+    }
+
+    private static (Trial? Winner, IReadOnlyList<Trial> Front) Numbers(SearchKind kind, SpaceStrategies strategies, SearchSession session)
+    {
+        switch (kind)
+        {
+            case SearchKind.Grid:
+                strategies.Grid();
+                break;
+            case SearchKind.Random:
+                strategies.Random();
+                break;
+            case SearchKind.Nsga2:
+                strategies.Front();
+                var complete = session.Trials.Where(trial => trial.CanWin).ToList();
+                return (session.Best, [.. complete.Where(one => !complete.Exists(other => Nsga2.Dominates(strategies.Objectives(other), strategies.Objectives(one))))
+                    .OrderBy(trial => strategies.Objectives(trial)[0])]);
+            default:
+                strategies.Cma();
+                break;
+        }
+
+        return (session.Best, []);
+    }
+
+    /// <summary>Scores points between where the search began and the winner; of a greedy soup, between its first member and the soup.</summary>
+    private static void Line(SearchRecipe search, SearchSession session, WholeModelStrategies whole, ISearchSpace? space, Trial winner)
+    {
+        if (search.Kind == SearchKind.GreedySoup && RecipeReader.Parse(search.File, winner.Yaml)[0].AllModels() is { Count: > 1 } members)
+            foreach (var share in LineShares)
+                whole.Between(members, share);
+        else if (space is not null && search.Kind != SearchKind.Scale && winner.Values.Count == space.Variables.Count)
+            foreach (var share in LineShares)
+            {
+                double[] values = [.. space.Variables.Select((variable, i) => share == 1 ? winner.Values[i] : variable.Start + (share * (winner.Values[i] - variable.Start)))];
+                session.Score(FormattableString.Invariant($"line {share}"), values, space.Write(values), race: false, "line");
+            }
+    }
+
+    private static void References(SearchRecipe search, WholeModelStrategies whole)
+    {
+        var parents = Parents(search);
+        if (BaseOf(search) is { } origin)
+            whole.Mean([origin], "reference", $"{origin} (base)");
+        foreach (var parent in parents)
+            whole.Mean([parent], "reference");
+        if (parents.Count > 1)
+            whole.Mean(parents, "reference", "uniform soup");
+    }
+}
