@@ -23,10 +23,10 @@ internal static class MoeDocument
         ["router"] = GateInput.Router,
     };
 
-    private static readonly Dictionary<string, ExpertLayout> Layouts = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, ExpertStorage> Layouts = new(StringComparer.Ordinal)
     {
-        ["experts"] = ExpertLayout.Separate,
-        ["packed"] = ExpertLayout.Packed,
+        ["experts"] = ExpertStorage.Separate,
+        ["packed"] = ExpertStorage.Packed,
     };
 
     private static readonly Dictionary<string, CalibrationLabels> LabelKinds = new(StringComparer.Ordinal)
@@ -98,7 +98,7 @@ internal static class MoeDocument
         var moe = new MoeSettings(
             reference!, experts, Experts(fields, "shared_experts"), Choice(fields, "gate_mode", Modes) ?? GateMode.Hidden,
             Choice(fields, "gate_input", Inputs), fields.Integer("experts_per_token", 1) ?? 2, fields.Text("architecture"),
-            Choice(fields, "layout", Layouts) ?? ExpertLayout.Separate, MergeDocument.Range(fields), Calibration(fields), backbone is not null);
+            Choice(fields, "layout", Layouts) ?? ExpertStorage.Separate, MergeDocument.Range(fields), Calibration(fields), backbone is not null);
         if (problems.Errors == before)
             MoeChecks.Check(moe, fields, problems);
         if (problems.Errors > before)

@@ -35,7 +35,7 @@ public enum GateInput
 }
 
 /// <summary>How the experts are stored.</summary>
-public enum ExpertLayout
+public enum ExpertStorage
 {
     /// <summary>Each matrix of each expert is a tensor.</summary>
     Separate,
@@ -100,7 +100,7 @@ public sealed record CalibrationSettings
 /// <param name="HasBackbone">Whether the other tensors are merged (else copied from the base).</param>
 public sealed record MoeSettings(
     ModelReference Base, IReadOnlyList<ExpertSpec> Experts, IReadOnlyList<ExpertSpec> Shared, GateMode Gate, GateInput? GateInput, int TopK,
-    string? Architecture, ExpertLayout Layout, LayerRange? Layers, CalibrationSettings Calibration, bool HasBackbone)
+    string? Architecture, ExpertStorage Layout, LayerRange? Layers, CalibrationSettings Calibration, bool HasBackbone)
 {
     /// <summary>The routed experts one by one, each as often as it has copies.</summary>
     public IReadOnlyList<ExpertSpec> Expanded { get; } = [.. Experts.SelectMany(expert => Enumerable.Repeat(expert, expert.Copies))];

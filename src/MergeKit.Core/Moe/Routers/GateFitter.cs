@@ -109,8 +109,13 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
         var width = (int)job.Shape[1];
         if (!job.Method.IsCopy(job))
         {
-            var whole = JobMemory.Compute(job, mixture.Seed);
-            return id => Array.ConvertAll(whole.AsSpan(id * width, width).ToArray(), value => (double)value);
+            var (whole, size) = (JobMemory.Make(job, mixture.Seed), width * job.OutputType.Size());
+            return id =>
+            {
+                var values = new float[width];
+                TensorCodec.Decode(job.OutputType, whole.AsSpan(id * size, size), values);
+                return Array.ConvertAll(values, value => (double)value);
+            };
         }
 
         return id =>

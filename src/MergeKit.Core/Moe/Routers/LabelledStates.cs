@@ -19,9 +19,7 @@ internal sealed class LabelledStates(int width)
     /// <summary>Rows by ridge regression, the ridge being a share of the mean diagonal of H^T H; scaled by <paramref name="scale"/> of held-out logits and labels.</summary>
     public double[][] Fit(int experts, double ridge, Func<IReadOnlyList<double[]>, IReadOnlyList<int>, double> scale)
     {
-        var states = new float[(long)_fitted.Count * width];
-        for (var i = 0; i < _fitted.Count; i++)
-            _fitted[i].CopyTo(states.AsSpan(i * width));
+        var states = Flat(_fitted);
         var alpha = ridge * TensorPrimitives.SumOfSquares<float>(states) / width;
         var rows = RidgeRouter.Solve<float>(states, width, RidgeRouter.Targets(_labels, experts), Math.Max(alpha, 1e-12));
         var (logits, labels) = Held(rows);
@@ -44,7 +42,15 @@ internal sealed class LabelledStates(int width)
     public (IReadOnlyList<double[]> Logits, IReadOnlyList<int> Labels) Held(double[][] rows)
     {
         var (states, labels) = _held.Count > 0 ? (_held, _heldLabels) : (_fitted, _labels);
-        return ([.. states.Select(state => RouterSurvey.Logits(rows, state)[0])], labels);
+        return (RouterSurvey.Logits(rows, Flat(states)), labels);
+    }
+
+    private float[] Flat(List<float[]> states)
+    {
+        var flat = new float[checked(states.Count * width)];
+        for (var i = 0; i < states.Count; i++)
+            states[i].CopyTo(flat.AsSpan(i * width));
+        return flat;
     }
 
     private static double[][] Scaled(double[][] rows, double scale)
