@@ -55,7 +55,7 @@ internal static class MoeDocument
 
     private static readonly KeyTable CalibrationTable = new("calibration", "the calibration of gates",
     [
-        new("target_entropy", KeyType.Number, "Mean entropy of the routing probabilities in nats; left out: the scale that makes the labels most likely."),
+        new("target_entropy", KeyType.Number, "Mean entropy of the routing probabilities in nats; left out: half of ln experts."),
         new("labels", KeyType.Text, "Which expert a piece of text belongs to: domain (the one it is given for) or likelihood (the one that makes it most likely)."),
         new("ridge", KeyType.Number, "The ridge, as a share of the states' mean square."),
         new("tokens", KeyType.Count, "Most tokens that are run, of all experts' texts together."),

@@ -70,7 +70,7 @@ public enum CalibrationLabels
 /// <summary>How <c>gate_mode: calibrated</c> fits its routers.</summary>
 public sealed record CalibrationSettings
 {
-    /// <summary>Mean entropy, in nats, of the routing probabilities after scaling; null: the scale under which the labels are most likely.</summary>
+    /// <summary>Mean entropy, in nats, of the routing probabilities after scaling; null: half of ln experts.</summary>
     public double? TargetEntropy { get; init; }
 
     /// <summary>Which expert a piece of text belongs to.</summary>

@@ -51,7 +51,7 @@ public class GateFitterTests
 
     /// <summary>A state is 3 e_0 (what all have in common) + 1 e_1 or e_2 by domain + noise.</summary>
     [Theory]
-    [InlineData("", 0.9)]
+    [InlineData("", 0.75)]
     [InlineData("calibration: {target_entropy: 0.5}\n", 0.6)]
     public void Texts_whose_states_can_be_told_apart_are(string more, double certain)
     {
