@@ -5,6 +5,7 @@ return args.FirstOrDefault() switch
     "merge" => MergeBenchmark.Run(args[1..]),
     "kernels" => EngineKernelBenchmark.Run(args[1..]),
     "engine" => EngineBenchmark.Run(args[1..]),
+    "ensemble" => EnsembleBenchmark.Run(args[1..]),
     "tokenizer" => TokenizerBenchmark.Run(args[1..]),
     "gpu" => GpuKernelBenchmark.Run(args[1..]),
     _ => Usage(),
@@ -17,6 +18,7 @@ static int Usage()
           merge [FOLDER] [--quick] [--large] [--only=JOB,...] [--program=FILE]   merges of 1 GB (10 GB) checkpoints against cat + cp + fsync
           kernels [pool] [gemm] [decode] [attention] [model] [threads=N]       the CPU engine's kernels against OpenBLAS and a plain read
           engine [threads=N] [repeat=N]                                        a whole model: prompt scoring and decoding
+          ensemble [combine] [members] [threads=N] [repeat=N]                  combining laws against a plain read; ensembles against their members
           tokenizer [OPTIONS]                                                  encoding of English prose with 128k tokens
           gpu                                                                  CUDA kernels against a copy and cuBLASLt
         """);
