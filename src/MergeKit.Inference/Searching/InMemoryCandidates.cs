@@ -49,7 +49,7 @@ public sealed class InMemoryCandidates : ICandidateModels, IDisposable
         {
             if (!plan.IsExecutable)
                 throw new InputException(plan.Problems);
-            var candidates = new InMemoryCandidates(file, plan, Tokenizer.Load(plan.Template!.Folder));
+            var candidates = new InMemoryCandidates(file, plan, ResultTokenizer.Of(plan));
             candidates._model = MergedModel.Open("start", plan, threads: options.Threads);
             return candidates;
         }
