@@ -22,11 +22,19 @@ public static class Application
             GenerateCommand.Create(),
             LogitsCommand.Create(),
             EvaluateCommand.Create(),
+            LearnCommand.Create(),
+            CascadeCommand.Create(),
+            StagesCommand.Create(),
+            DistillCommand.Create(),
+            UncertaintyCommand.Create(),
             TransplantCommand.Create(),
             ExtractLoraCommand.Create(),
             SearchCommand.Create(),
             SuggestCommand.Create(),
             ConvertCommand.Create(),
+            MergeAdaptersCommand.Create(),
+            StatisticsCommand.Create(),
+            LayerShuffleCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try

@@ -26,7 +26,7 @@ public interface IForwardObserver
 public sealed class Transformer : IDisposable
 {
     private readonly IBackend _backend;
-    private readonly NetworkWeights _weights;
+    private NetworkWeights _weights;
     private readonly IBuffer _hidden, _normed, _mlpNormed, _queries, _attended, _delta;
 
     /// <summary>A pass over <paramref name="weights"/>, which belong to <paramref name="backend"/>.</summary>
@@ -36,6 +36,9 @@ public sealed class Transformer : IDisposable
         (_hidden, _normed, _mlpNormed) = (backend.CreateBuffer(), backend.CreateBuffer(), backend.CreateBuffer());
         (_queries, _attended, _delta) = (backend.CreateBuffer(), backend.CreateBuffer(), backend.CreateBuffer());
     }
+
+    /// <summary>Takes other weights of the same network; buffers stay. Not during a pass.</summary>
+    internal void Rebind(NetworkWeights weights) => _weights = weights;
 
     /// <summary>Feeds a batch. The result, [tokens, hidden] ready for the output matrix, is valid until the next pass.</summary>
     public IBuffer Forward(ForwardBatch batch, IForwardObserver? observer = null)

@@ -109,7 +109,9 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, R
             ? $"'{model.Config?.Architecture}' cannot be run here"
             : File.Exists(Path.Combine(folder, "tokenizer.json")) ? null : "the result has no tokenizer.json, so it cannot be run on text";
 
-    private IReadOnlyList<(string Name, string Folder)> Parents() => [.. plan.Inputs.Select(input => (Unique(input.Name), input.Model.Source))];
+    private IReadOnlyList<(string Name, string Folder)> Parents() => 
+        [.. plan.Inputs.SelectMany(input => input.Model.Stage is { } stage ? stage.Origins.Select(model => (Name: Unique(model.ToString()), model.Source)) : [(Unique(input.Name), input.Model.Source)])
+            .DistinctBy(parent => parent.Source)];
 
     /// <summary>A model's name in tables: the last part of its path if no other model shares it, else the path.</summary>
     private string Unique(string model)

@@ -12,7 +12,7 @@ namespace MergeKit.Cli.Commands;
 /// <summary>What a mixture of experts needs beside the merge: its routers are worked out before, and looked at before and after writing.</summary>
 internal sealed class RouterStage(Mixture mixture, MergePlan plan, RunDisplay display, CancellationToken cancellation)
 {
-    private const int TokensPerDomain = 4096, Window = 512;
+    private const int TokensPerDomain = 2048, Window = 512;
     private readonly GateFitter _fitter = new(mixture, plan.Options, new RouterProbes(plan.Options.Threads));
     private readonly RouterProbes _probes = new(plan.Options.Threads);
     private readonly List<RouterReport> _reports = [];
@@ -29,7 +29,7 @@ internal sealed class RouterStage(Mixture mixture, MergePlan plan, RunDisplay di
         if (mixture.Settings.NeedsStates)
             display.Say("working out the routers");
         stage._fitter.Fill(cancellation);
-        display.ShowProblems(RouterReport.ConditionWarnings(stage._fitter.Gates()));
+        display.ShowProblems(stage._fitter.Problems.Concat(RouterReport.ConditionWarnings(stage._fitter.Gates())));
         return stage;
     }
 
@@ -54,8 +54,8 @@ internal sealed class RouterStage(Mixture mixture, MergePlan plan, RunDisplay di
 
     private RouterReport Run(string title, IRouterProbe probe, IReadOnlyList<ProbeDomain> domains)
     {
-        var short_ = domains.Select(domain => domain with { Sequences = [.. domain.Sequences.Select(ids => ids.Length <= probe.MaxLength ? ids : ids[..probe.MaxLength])] });
-        return RouterSurvey.Run(title, probe, Written(), mixture.Routing, mixture.ExpertNames, [.. short_], cancellation);
+        var fitting = domains.Select(domain => domain with { Sequences = [.. domain.Sequences.Select(ids => ids.Length <= probe.MaxLength ? ids : ids[..probe.MaxLength])] });
+        return RouterSurvey.Run(title, probe, Written(), mixture.Routing, mixture.ExpertNames, [.. fitting], cancellation);
     }
 
     /// <summary>The routers as they are stored.</summary>

@@ -7,6 +7,7 @@ using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Moe;
 using MergeKit.Core.Recipes;
+using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Reports;
 using MergeKit.Inference.Checking;
 
@@ -15,6 +16,7 @@ namespace MergeKit.Cli.Commands;
 /// <summary>Carries out the documents of one recipe file, each after those it uses.</summary>
 internal sealed class RunJob
 {
+    private readonly Dictionary<string, StageModel> _inMemory = new(StringComparer.Ordinal);
     private IReadOnlyList<EvaluationRecipe> _evaluations = [];
     private IReadOnlyList<IRecipeDocument> _documents = [];
 
@@ -50,6 +52,8 @@ internal sealed class RunJob
         OutputFolder.RequireFree(OutputPath);
         _evaluations = [.. documents.OfType<EvaluationRecipe>()];
         RequireData();
+        if (documents.Any(document => document is SearchRecipe))
+            CheckAll([.. documents.OfType<Recipe>().Where(recipe => RecipeSet.UsedBy(recipe, documents).Count == 0)]);
         documents = new SearchRun(Options with { OutputFolder = null }, Resume, display, Cancellation).Resolve(documents, OutputPath);
         _documents = documents;
         var recipes = documents.OfType<Recipe>().ToList();
@@ -60,7 +64,7 @@ internal sealed class RunJob
         }
 
         if (recipes.Count == 0)
-            throw new InputException($"{RecipePath}: no document with 'merge_method', 'experts' or 'collapse': there is nothing to make");
+            throw new InputException($"{RecipePath}: no document with 'merge_method', 'experts' or 'collapse': there is nothing to make{OtherCommand(documents)}");
         var order = RecipeSet.BuildOrder(recipes);
         if (order.Count > 1)
             CheckAll(order);
@@ -78,10 +82,20 @@ internal sealed class RunJob
             stages.Clear();
             throw;
         }
+        finally
+        {
+            foreach (var stage in _inMemory.Values)
+                stage.Dispose();
+        }
 
         stages.Clear();
         return results;
     }
+
+    /// <summary>The command that a document of the file is for.</summary>
+    private static string OtherCommand(IReadOnlyList<IRecipeDocument> documents) =>
+        documents.Any(document => document is CascadeRecipe) ? "; 'mergekit cascade' carries this file out"
+        : documents.Any(document => document is StagesRecipe) ? "; 'mergekit stages' carries this file out" : "";
 
     /// <summary>Reads the evaluation documents' data before the merge: a slip there must not cost the work.</summary>
     private void RequireData()
@@ -120,7 +134,14 @@ internal sealed class RunJob
     private MergeResult? RunOne(Recipe recipe, Stages? stages, bool isFinal, RunDisplay display)
     {
         var target = isFinal ? OutputPath : stages!.FolderOf(recipe);
-        using var plan = RecipePlanner.Plan(recipe, Options with { NamedResults = stages?.Made ?? Options.NamedResults, OutputFolder = target });
+        var options = Options with { NamedResults = stages?.Made ?? Options.NamedResults, NamedModels = _inMemory, OutputFolder = target };
+        if (!isFinal && IsHeld(recipe))
+        {
+            Hold(RecipePlanner.Plan(recipe, options with { OutputFolder = null }), display);
+            return null;
+        }
+
+        using var plan = RecipePlanner.Plan(recipe, options);
         if (!isFinal && stages!.IsMade(recipe, plan))
             return null;
         display.ShowProblems(plan.Problems);
@@ -135,6 +156,25 @@ internal sealed class RunJob
             if (!isFinal)
                 stages!.Note(recipe, plan);
             return result;
+        }
+    }
+
+    /// <summary>Without an intermediate folder, a result that only later merges use is not written.</summary>
+    private bool IsHeld(Recipe recipe) => IntermediatePath is null && StageModel.CanHold(recipe)
+        && !_evaluations.Any(evaluation => evaluation.Models.Any(model => RecipeSet.Names(model, recipe)));
+
+    private void Hold(MergePlan plan, RunDisplay display)
+    {
+        try
+        {
+            display.ShowProblems(plan.Problems);
+            RequireExecutable(plan);
+            _inMemory.Add(plan.Recipe.Name!, new StageModel(plan));
+        }
+        catch
+        {
+            plan.Dispose();
+            throw;
         }
     }
 

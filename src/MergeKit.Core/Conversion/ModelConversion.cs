@@ -2,18 +2,9 @@ using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Inputs;
+using MergeKit.Core.Recipes;
 
 namespace MergeKit.Core.Conversion;
-
-/// <summary>How a mixture's experts are stored.</summary>
-public enum ExpertLayout
-{
-    /// <summary>One tensor per expert and matrix.</summary>
-    Separate,
-
-    /// <summary>All experts' gates and ups in one tensor, all downs in another.</summary>
-    Packed,
-}
 
 /// <summary>What to change.</summary>
 public sealed record ConversionOptions

@@ -63,6 +63,9 @@ public sealed class Ensemble : ILanguageModel
     /// <summary>The rule.</summary>
     internal ICombiner Combiner { get; }
 
+    /// <summary>The rule, where it needs no rows: members that have ids beyond the combined ones must be normalised without these, which takes rows.</summary>
+    internal ITokenCombiner? TokenRule => Array.TrueForAll(Runs, run => run.VocabularySize == VocabularySize) ? Combiner as ITokenCombiner : null;
+
     /// <summary>The models that are really run.</summary>
     internal ILanguageModel[] Runs { get; }
 
@@ -85,7 +88,7 @@ public sealed class Ensemble : ILanguageModel
     public IReadOnlyList<float[]> LogProbs(IReadOnlyList<ScoreRequest> requests)
     {
         Check(requests);
-        return Combiner is ITokenCombiner rule ? TokenScoring.LogProbs(this, rule, requests)
+        return TokenRule is { } rule ? TokenScoring.LogProbs(this, rule, requests)
             : [.. ScoreRows(requests, withArgMax: false).Select(scores => scores.LogProbs)];
     }
 

@@ -99,7 +99,7 @@ internal sealed class EnsembleSession : ISession
     /// <inheritdoc/>
     public float[] LogProbs(ReadOnlySpan<int> continuation)
     {
-        if (_ensemble.Combiner is not ITokenCombiner rule || StateSize > 0)
+        if (_ensemble.TokenRule is not { } rule || StateSize > 0)
             return Score(continuation).LogProbs;
         Check(continuation);
         RequireToken();

@@ -95,7 +95,7 @@ internal static class MergeDocument
         var model = ModelReader.Read(fields, "model");
         var range = table.Find("layer_range") is null ? null : Range(fields);
         var parameters = ParameterReader.Read(fields);
-        return model is null ? null : new RecipeSource(model, range, parameters, fields.Location);
+        return model is null ? null : new RecipeSource(model, range, parameters, fields.Location) { Statistics = table.Find("statistics") is null ? null : fields.Text("statistics") };
     }
 
     /// <summary>The value of <c>layer_range</c>.</summary>

@@ -105,7 +105,11 @@ public sealed record RecipeSlice(IReadOnlyList<RecipeSource> Sources, ModelRefer
 /// <param name="Range">Its layers, or null for all of them.</param>
 /// <param name="Parameters">Parameters for this model here.</param>
 /// <param name="Location">Where the entry stands.</param>
-public sealed record RecipeSource(ModelReference Model, LayerRange? Range, Parameters Parameters, SourceLocation Location);
+public sealed record RecipeSource(ModelReference Model, LayerRange? Range, Parameters Parameters, SourceLocation Location)
+{
+    /// <summary>The file with the model's statistics; null where none is named.</summary>
+    public string? Statistics { get; init; }
+}
 
 /// <summary>Layers <paramref name="Start"/> to <paramref name="End"/> - 1 of a source, counted from zero.</summary>
 /// <param name="Start">The first layer.</param>

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
 using MergeKit.Core.Merging;
+using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
 
 namespace MergeKit.Core.Reports;
@@ -87,13 +88,20 @@ public static partial class ModelCard
     /// <summary>Inputs that are merges themselves bring their recipes along.</summary>
     private static void WriteLineage(StringBuilder card, MergePlan plan)
     {
-        var merges = plan.Inputs.Select(input => input.Model).Select(model => (model, path: Path.Combine(model.Folder, "mergekit_config.yml"))).Where(pair => File.Exists(pair.path)).ToList();
-        if (merges.Count == 0)
+        var stages = Stages(plan.Models).DistinctBy(stage => stage.Name).ToList();
+        var merges = plan.Inputs.Select(input => input.Model).Where(model => model.Stage is null).Select(model => (model, path: Path.Combine(model.Folder, "mergekit_config.yml"))).Where(pair => File.Exists(pair.path)).ToList();
+        if (merges.Count == 0 && stages.Count == 0)
             return;
         card.AppendLine("## Lineage").AppendLine();
+        foreach (var stage in stages)
+            card.AppendLine(CultureInfo.InvariantCulture, $"`{stage.Name}` is made by:").AppendLine().AppendLine("```yaml").AppendLine(stage.Plan.Recipe.Yaml.TrimEnd()).AppendLine("```").AppendLine();
         foreach (var (model, path) in merges)
             card.AppendLine(CultureInfo.InvariantCulture, $"`{model}` is itself a merge:").AppendLine().AppendLine("```yaml").AppendLine(File.ReadAllText(path).TrimEnd()).AppendLine("```").AppendLine();
     }
+
+    /// <summary>Earlier documents of the same file, those that others use first.</summary>
+    private static IEnumerable<StageModel> Stages(IEnumerable<LoadedModel> models) =>
+        models.Select(model => model.Stage).OfType<StageModel>().SelectMany(stage => Stages(stage.Plan.Models).Append(stage));
 
     private static string? Licence(string folder)
     {

@@ -48,14 +48,16 @@ public sealed class SearchCommandTests : IDisposable
     [Fact]
     public void The_winner_is_an_ordinary_recipe_that_gives_the_model_that_was_scored()
     {
-        var recipe = Write(Document(more: "test: [{data: examples/data/arithmetic/heldout.txt}]").Replace(", tokens: 1500", "", StringComparison.Ordinal));
+        var recipe = Write(Document(more: "test: [{data: examples/data/arithmetic/exact.jsonl, limit: 30}]").Replace(", tokens: 1500", "", StringComparison.Ordinal)
+            .Replace("code/zlib-header.txt", "arithmetic/mc_val.jsonl", StringComparison.Ordinal));
         var run = Done("run", recipe, _folder.Join("out"), "--no-check");
         Done("run", _folder.Join("out-search", "winner.yml"), _folder.Join("again"), "--no-check");
         Assert.Equal(FolderContent.Read(_folder.Join("again"))["model.safetensors"], FolderContent.Read(_folder.Join("out"))["model.safetensors"]);
         var winner = Json("out-search")["winner"]!;
         Assert.Equal(12, Json("out-search")["trials"]!.AsArray().Count(trial => trial!["role"]!.GetValue<string>() == "candidate"));
-        var measured = JsonNode.Parse(Done("evaluate", _folder.Join("out"), "--data", "examples/data/arithmetic/val.txt", "examples/data/code/zlib-header.txt", "--json").Output)!;
-        var losses = measured["results"]!.AsArray().Select(result => result!["metrics"]!["bits_per_byte"]!["value"]!.GetValue<double>()).ToList();
+        var measured = JsonNode.Parse(Done("evaluate", _folder.Join("out"), "--data", "examples/data/arithmetic/val.txt", "examples/data/arithmetic/mc_val.jsonl", "--json").Output)!;
+        var losses = measured["results"]!.AsArray().Select(result => result!["metrics"]!.AsObject()).Select(metrics =>
+            metrics["bits_per_byte"]?["value"]!.GetValue<double>() ?? 1 - metrics["acc"]!["value"]!.GetValue<double>()).ToList();
         Assert.Equal(winner["losses"]!.AsArray().Select(loss => loss!.GetValue<double>()), losses, new Near(1e-9));
         Assert.Contains("out", run.Output, StringComparison.Ordinal);
         Assert.Equal(["winner", "base", "ft-code", "ft-arithmetic", "uniform soup", "ensemble of 2"], Json("out-search")["test"]!["models"]!.AsArray().Select(name => name!.GetValue<string>()));
@@ -75,7 +77,7 @@ public sealed class SearchCommandTests : IDisposable
             for (var attempt = 0; attempt < 40 && !ended; attempt++)
             {
                 using var process = MergeKitProcess.Start(Arguments($"killed-{i}"));
-                ended = KilledAfter(process, _folder.Join($"killed-{i}", "journal.jsonl"), 5 + (3 * i));
+                ended = KilledAfter(process, _folder.Join($"killed-{i}", "journal.jsonl"), 4000 + (2500 * i));
                 kills += ended ? 0 : 1;
             }
 
@@ -88,24 +90,18 @@ public sealed class SearchCommandTests : IDisposable
         Assert.True(kills >= 6, $"only {kills} kills");
     }
 
-    /// <summary>Waits until the journal has so many more lines, then kills; true: the program ended before.</summary>
-    private static bool KilledAfter(MergeKitProcess process, string journal, int lines)
+    /// <summary>Waits until the journal has grown by so many bytes, then kills; true: the program ended before.</summary>
+    private static bool KilledAfter(MergeKitProcess process, string journal, long bytes)
     {
-        var before = Lines(journal);
-        while (Lines(journal) < before + lines)
+        var before = Length(journal);
+        while (Length(journal) < before + bytes)
             if (process.HasEnded)
                 return process.Finish() is var run && run.ExitCode == 0 ? true : throw new InvalidOperationException(run.ToString());
         return process.EndsWithin(TimeSpan.Zero);
     }
 
-    private static int Lines(string path)
-    {
-        if (!File.Exists(path))
-            return 0;
-        using var stream = new FileStream(path, new FileStreamOptions { Mode = FileMode.Open, Share = FileShare.ReadWrite | FileShare.Delete, Access = FileAccess.Read });
-        var bytes = new byte[stream.Length];
-        return bytes.AsSpan(0, stream.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false)).Count((byte)'\n');
-    }
+    /// <summary>Bytes of a file that another process is writing.</summary>
+    private static long Length(string path) => new FileInfo(path) is { Exists: true } file ? file.Length : 0;
 
     private string Trials(string folder) => Json(folder)["trials"]!.ToJsonString();
 
@@ -155,7 +151,7 @@ public sealed class SearchCommandTests : IDisposable
         { Document().Replace("name: C,", "name: sums,", StringComparison.Ordinal), "have the name 'sums'" },
         { Document().Replace("tokens: 1500}\n", "metric: acc}\n", StringComparison.Ordinal), "the metric 'acc' does not go with a text" },
         { Document().Replace("weight: {search", "wieght: {search", StringComparison.Ordinal), "unknown parameter 'wieght'" },
-        { Document() + "\n---\n" + Document(), "exactly one" },
+        { Document() + "\n---\nname: two\n" + Document(), "exactly one" },
         { "merge_method: linear\nmodels: [{model: examples/models/base, parameters: {weight: 1}}]", "has 0 documents with 'search'" },
     };
 

@@ -3,6 +3,7 @@ using MergeKit.Core.Conversion;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Inputs;
 using MergeKit.Core.Numerics;
+using MergeKit.Core.Recipes;
 
 namespace MergeKit.Core.Tests.Conversion;
 

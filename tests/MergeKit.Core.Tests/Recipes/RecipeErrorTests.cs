@@ -80,7 +80,7 @@ public class RecipeErrorTests
         { Head + "slices: [{base_model: a}]", 2, 10, ["'sources' is missing"] },
         { Head + "slices: [{sources: [{model: a, layer_range: [0, 2]}, {model: b, layer_range: [0, 1]}]}]", 2, 54, ["equally many layers", "'b' has 1 [0, 1]"] },
         { "base_model: a\nexperts: [{source_model: a}]", 2, 11, ["expert 0", "positive_prompts"] },
-        { "ensemble: {members: [a]}", 1, 1, ["ensemble", "not built yet"] },
+        { "ensemble: {members: [a]}", 1, 1, ["'models' is missing", "an ensemble document"] },
         { "evaluate: {model: a}", 1, 11, ["evaluate", "list"] },
         { "evaluate:\n- file: a.txt", 2, 3, ["unknown key 'file'", "entry of 'evaluate'"] },
         { "evaluate:\n- data: a.txt\n  limit: 0", 3, 10, ["limit", "0"] },

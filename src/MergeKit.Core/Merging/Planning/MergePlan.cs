@@ -13,10 +13,14 @@ public sealed class MergePlan : IDisposable
 
     private readonly bool _ownsModels;
 
-    internal MergePlan(Recipe recipe, PlanOptions options, bool ownsModels = true) => (Recipe, Options, _ownsModels) = (recipe, options, ownsModels);
+    internal MergePlan(Recipe recipe, PlanOptions options, bool ownsModels = true) =>
+        (Recipe, Options, _ownsModels, Statistics) = (recipe, options, ownsModels, new StatisticsFiles(options, recipe.File));
+
+    /// <summary>The statistics files that were opened.</summary>
+    internal StatisticsFiles Statistics { get; }
 
     /// <summary>What the user wrote.</summary>
-    public Recipe Recipe { get; }
+    public Recipe Recipe { get; internal set; }
 
     /// <summary>What the command line added.</summary>
     public PlanOptions Options { get; }
@@ -72,6 +76,7 @@ public sealed class MergePlan : IDisposable
 
     /// <summary>Working memory of the merge in bytes, mapped file pages and the runtime apart.</summary>
     public long WorkingBytes => Options.Threads * Execution.WorkerBuffers.Size(RowsPerWorker, ChunkElements)
+        + Models.Sum(model => model.Stage?.Plan.WorkingBytes ?? 0)
         + Jobs.Select(job => job.Method.WorkingBytes(job, Options.Threads)).OrderDescending().Take(Options.Threads).Sum();
 
     /// <summary>Rows of floats that each worker needs: sources, scratch, result.</summary>
@@ -86,5 +91,6 @@ public sealed class MergePlan : IDisposable
     {
         foreach (var model in Models.Concat(Lenders).Where(_ => _ownsModels))
             model.Checkpoint.Dispose();
+        Statistics.Dispose();
     }
 }

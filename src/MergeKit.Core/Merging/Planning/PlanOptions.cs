@@ -1,4 +1,5 @@
 using MergeKit.Core.Inputs;
+using MergeKit.Core.Merging.Execution;
 
 namespace MergeKit.Core.Merging.Planning;
 
@@ -23,6 +24,9 @@ public sealed record PlanOptions
 
     /// <summary>Where earlier documents of the same file were written: name to folder.</summary>
     public IReadOnlyDictionary<string, string> NamedResults { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Earlier documents of the same file whose results are worked out when they are read, by name.</summary>
+    public IReadOnlyDictionary<string, StageModel> NamedModels { get; init; } = new Dictionary<string, StageModel>();
 
     /// <summary>Largest output file in bytes, unless one tensor alone is larger.</summary>
     public long ShardBytes { get; init; } = 5_000_000_000;

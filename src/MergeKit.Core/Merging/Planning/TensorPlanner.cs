@@ -94,7 +94,7 @@ internal sealed class TensorPlanner(
         foreach (var (one, values) in found.Zip(data))
         {
             var own = method.Base != BaseRole.Ordinary && one.Source.IsBase ? [] : BindPerModel(one, t);
-            jobSources.Add(new JobSource(one.Source.Model.ToString(), values, one.Source.IsBase, own));
+            jobSources.Add(new JobSource(one.Source.Model.ToString(), values, one.Source.IsBase, own) { Statistics = Statistics(one) });
         }
 
         var natural = recipe.DType ?? baseType ?? jobSources.Select(source => source.Data.Type).Aggregate(Promote);
@@ -124,6 +124,26 @@ internal sealed class TensorPlanner(
             _grouped.Add($"a rule for a token takes a row from '{lender}', {(tensor is null ? "which lacks the tensor" : $"whose rows are of another size ({tensor.ShapeText})")}", name);
             return null;
         }
+    }
+
+    private ITensorSource? Statistics(Found one)
+    {
+        if (method.Statistics == StatisticsKind.None)
+            return null;
+        try
+        {
+            if (one.Source.Source is { Statistics: not null } source)
+                return plan.Statistics.Find(method.Statistics, source, one.AskedName, one.Tensor.Shape);
+            _grouped.Add($"merge_method '{method.Description.Name}' needs statistics of model '{one.Source.Model}': name their file under 'statistics' beside the model"
+                + (method.Statistics == StatisticsKind.InputProducts ? "; 'mergekit statistics' makes one" : ""), one.AskedName);
+        }
+        catch (InputException e)
+        {
+            foreach (var problem in e.Problems)
+                _grouped.Add(problem.Message, one.AskedName);
+        }
+
+        return null;
     }
 
     /// <summary>Integers and booleans are not averaged: the base's (or first) tensor is copied.</summary>

@@ -49,7 +49,7 @@ internal sealed class CollapsePlanner
         if (chosen.FirstOrDefault(expert => expert.Index >= views.Experts) is { } outside)
             throw new InputException([Problem.Error($"expert {outside.Index} of '{mixture}': it has {views.Experts} experts, 0 to {views.Experts - 1}", outside.Location)]);
         var sources = chosen.Select(expert => new RecipeSource(Reference(settings.Mixture, expert.Index), null, expert.Parameters, expert.Location)).ToList();
-        var merge = recipe with { Modules = [new RecipeModule(RecipeModule.DefaultName, [new RecipeSlice(sources, null, Parameters.Empty, recipe.Location)], Parameters.Empty)] };
+        var merge = recipe with { Collapse = null, Modules = [new RecipeModule(RecipeModule.DefaultName, [new RecipeSlice(sources, null, Parameters.Empty, recipe.Location)], Parameters.Empty)] };
         var opened = chosen.Select(expert => views.View(expert.Index, Reference(settings.Mixture, expert.Index))).Concat(models.Values.Where(model => model != mixture))
             .ToDictionary(model => model.Reference);
         var plan = MergePlanner.Plan(merge, options, found =>
@@ -59,6 +59,7 @@ internal sealed class CollapsePlanner
         });
         new CollapsePlanner(views, mixture.Checkpoint, (float)(settings.SharedScale ?? (views.HasSharedGate ? 0.5 : 1))).Finish(plan);
         plan.Models = [.. plan.Models, mixture];
+        plan.Recipe = merge with { Collapse = settings };
         return plan;
     }
 

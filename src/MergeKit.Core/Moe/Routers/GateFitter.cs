@@ -1,5 +1,5 @@
 using System.Numerics.Tensors;
-using MergeKit.Core.Architectures;
+using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Merging;
 using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
@@ -16,6 +16,11 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
 {
     private const double BalanceStep = 1e-3;
     private const int BalanceSteps = 500;
+
+    private readonly List<Problem> _problems = [];
+
+    /// <summary>What was noticed while the gates were worked out.</summary>
+    public IReadOnlyList<Problem> Problems => _problems;
 
     private MoeSettings Settings => mixture.Settings;
 
@@ -104,8 +109,13 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
         var width = (int)job.Shape[1];
         if (!job.Method.IsCopy(job))
         {
-            var whole = JobMemory.Compute(job, mixture.Seed);
-            return id => Array.ConvertAll(whole.AsSpan(id * width, width).ToArray(), value => (double)value);
+            var (whole, size) = (JobMemory.Make(job, mixture.Seed), width * job.OutputType.Size());
+            return id =>
+            {
+                var values = new float[width];
+                TensorCodec.Decode(job.OutputType, whole.AsSpan(id * size, size), values);
+                return Array.ConvertAll(values, value => (double)value);
+            };
         }
 
         return id =>
@@ -140,7 +150,7 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
     private void Calibrate(CancellationToken cancellation)
     {
         var rows = StateRows(Settings.Input, cancellation);
-        var states = new StateCollection(mixture, options, probes).Collect(cancellation);
+        var states = Collect(cancellation);
         Parallel.ForEach(mixture.Layers, layer => rows[layer] = [.. states[layer].Calibrate(rows[layer][..mixture.Routing.Experts], Scale), .. rows[layer][mixture.Routing.Experts..]]);
         FillRows(rows);
         Balance(states);
@@ -149,7 +159,7 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
     /// <summary>Rows fitted to the states of held-out texts.</summary>
     private void Fit(CancellationToken cancellation)
     {
-        var states = new StateCollection(mixture, options, probes).Collect(cancellation);
+        var states = Collect(cancellation);
         var rows = new Dictionary<int, double[][]>();
         foreach (var layer in mixture.Layers)
         {
@@ -162,8 +172,17 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
         Balance(states);
     }
 
-    private double Scale(IReadOnlyList<double[]> logits, IReadOnlyList<int> labels) => Settings.Calibration.TargetEntropy is { } target
-        ? GateCalibration.ScaleForEntropy(logits, target) : GateCalibration.ScaleForLabels(logits, labels);
+    /// <summary>Half of ln experts, where nothing else is asked for: the likeliest labels' own temperature is far sharper, and mixes worse.</summary>
+    private double Scale(IReadOnlyList<double[]> logits) =>
+        GateCalibration.ScaleForEntropy(logits, Settings.Calibration.TargetEntropy ?? 0.5 * Math.Log(Settings.Experts.Count));
+
+    private Dictionary<int, LabelledStates> Collect(CancellationToken cancellation)
+    {
+        var collection = new StateCollection(mixture, options, probes);
+        var states = collection.Collect(cancellation);
+        _problems.AddRange(collection.Problems);
+        return states;
+    }
 
     /// <summary>Moves the balancing bias, where the format has one, until the held-out load is even.</summary>
     private void Balance(Dictionary<int, LabelledStates> states)
@@ -171,7 +190,7 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
         var rows = Gates().ToDictionary(gates => gates.Layer);
         foreach (var gate in mixture.Gates.Where(gate => gate.Role == GateRole.Correction))
         {
-            var (bias, _, _) = BiasBalancing.Fit(states[gate.Layer].Held(rows[gate.Layer].Rows).Logits, mixture.Routing.TopK, BalanceStep, BalanceSteps);
+            var (bias, _, _) = BiasBalancing.Fit(states[gate.Layer].Held(rows[gate.Layer].Rows), mixture.Routing.TopK, BalanceStep, BalanceSteps);
             gate.Fill(Array.ConvertAll(bias, value => (float)value));
         }
     }

@@ -21,12 +21,14 @@ public static class RidgeRouter
         return tokens >= width ? Primal(Transposed(states, tokens, width), tokens, targets, alpha) : Dual(states, width, tokens, targets, alpha);
     }
 
-    /// <summary>Labels as unit vectors, [experts][tokens].</summary>
+    /// <summary>Labels as unit vectors, [experts][tokens]. An expert that no token belongs to has -1/2 everywhere, so that none is sent there.</summary>
     public static double[][] Targets(IReadOnlyList<int> labels, int experts)
     {
         var targets = Enumerable.Range(0, experts).Select(_ => new double[labels.Count]).ToArray();
         for (var i = 0; i < labels.Count; i++)
             targets[labels[i]][i] = 1;
+        foreach (var unused in Enumerable.Range(0, experts).Except(labels))
+            Array.Fill(targets[unused], -0.5);
         return targets;
     }
 

@@ -87,7 +87,7 @@ public sealed record RouterReport(string Title, IReadOnlyList<string> Experts, I
         var poor = gates.Select(one => (one.Layer, condition: GateVectors.Condition(one.Rows))).Where(one => !(one.condition <= WorstCondition)).ToList();
         if (poor.Count > 0)
             yield return Diagnostics.Problem.Warning(string.Create(System.Globalization.CultureInfo.InvariantCulture,
-                $"the router's condition number is above {WorstCondition} in layer {Ranges(poor.Select(one => one.Layer))} (up to {poor.Max(one => one.condition):0.#}): its rows nearly repeat each other, so some experts may hardly be told apart; the prompts may be too similar"));
+                $"the router's condition number is above {WorstCondition} in layer {Ranges(poor.Select(one => one.Layer))} (up to {poor.Max(one => one.condition):0.#}): its rows nearly repeat each other, so some experts may hardly be told apart (prompts or texts that are too similar do this)"));
     }
 
     private static string Ranges(IEnumerable<int> layers) => string.Join(", ", layers);

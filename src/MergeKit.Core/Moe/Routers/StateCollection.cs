@@ -1,3 +1,4 @@
+using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Recipes;
 
@@ -13,7 +14,12 @@ internal sealed class StateCollection(Mixture mixture, PlanOptions options, IRou
     private const int MostStates = 16384;
     private const int HeldOutEvery = 5;
 
+    private readonly List<Problem> _problems = [];
+
     private MoeSettings Settings => mixture.Settings;
+
+    /// <summary>What was noticed.</summary>
+    public IReadOnlyList<Problem> Problems => _problems;
 
     /// <summary>States in every layer, equally many from each expert's texts; every fifth sequence is held out of the fit.</summary>
     public Dictionary<int, LabelledStates> Collect(CancellationToken cancellation)
@@ -59,7 +65,23 @@ internal sealed class StateCollection(Mixture mixture, PlanOptions options, IRou
             first += expert.Copies;
         }
 
-        return [.. sequences.Select((list, domain) => list.Select((_, i) => Enumerable.Range(0, scores.Count).MaxBy(expert => scores[expert][domain][i])).ToArray())];
+        List<int[]> labels = [.. sequences.Select((list, domain) => list.Select((_, i) => Enumerable.Range(0, scores.Count).MaxBy(expert => scores[expert][domain][i])).ToArray())];
+        foreach (var (domain, belongs) in labels.Index())
+            Note(domain, belongs);
+        return labels;
+    }
+
+    /// <summary>Says where most of an expert's text is more likely under others.</summary>
+    private void Note(int domain, int[] labels)
+    {
+        var own = labels.Count(label => label == domain);
+        if (2 * own >= labels.Length)
+            return;
+        var entry = Settings.Experts[domain];
+        var others = labels.Where(label => label != domain).GroupBy(label => label).OrderByDescending(group => group.Count()).Select(group => $"{group.Count()} under '{Settings.Experts[group.Key].Model}'");
+        _problems.Add(Problem.Warning(
+            $"of {labels.Length} pieces of text given for expert '{entry.Model}' only {own} are most likely under its blocks in this backbone ({string.Join(", ", others)}): "
+            + "what it learned depends on its own attention", entry.Location));
     }
 
     /// <summary>For each sequence the tokens to keep: so many in all, evenly spread, and not a sequence's first, which is the same in all texts.</summary>
