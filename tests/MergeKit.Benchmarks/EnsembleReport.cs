@@ -15,6 +15,7 @@ namespace MergeKit.Benchmarks;
 /// against uniform ones. Every choice is made on validation data, every figure is of other data.</summary>
 internal sealed class EnsembleReport : IDisposable
 {
+    private const int PartOfText = 48_000;
     private static readonly string[] Domains = ["shakespeare", "code", "man", "german", "arithmetic"];
     private readonly string _evaluation;
     private readonly ModelShelf _shelf;
@@ -40,7 +41,7 @@ internal sealed class EnsembleReport : IDisposable
             ("experts-small", () => report.Experts("small")), ("steering-small", () => report.Steering("small/base")),
         ];
         foreach (var (name, write) in sections)
-            if (args.Length <= 3 || args[3..].Contains(name))
+            if (args.Length <= 3 || args.Skip(3).Contains(name))
                 write();
         if (args.Length > 2)
             File.WriteAllText(args[2], report._text.ToString());
@@ -89,12 +90,12 @@ internal sealed class EnsembleReport : IDisposable
         string[] members = [$"{size}/base", .. Domains.Select(domain => $"{size}/ft-{domain}")];
         ILanguageModel[] models = [.. members.Select(member => _shelf[member])];
         Say($"## Experts of five domains and their base ({size}): learned weights against uniform\n");
-        Say("Weights in the order base, shakespeare, code, man, german, arithmetic; learned from 100 answers of the domain's `mc_val.jsonl`, measured on its `heldout.txt`.\n");
+        Say($"Weights in the order base, shakespeare, code, man, german, arithmetic; learned from 100 answers of the domain's `mc_val.jsonl`, measured on the first {PartOfText} characters of its `heldout.txt`.\n");
         Say("| domain | learned linear weights | seconds | uniform | learned linear | learned log-linear | linear minus uniform | linear minus best single | log-linear minus linear |");
         Say("|---|---|---|---|---|---|---|---|---|");
         foreach (var domain in Domains.Append("general"))
         {
-            var (validation, heldOut) = (Text(domain, "val"), Text(domain, "heldout"));
+            var (validation, heldOut) = (Text(domain, "val", PartOfText / 2), Text(domain, "heldout", PartOfText));
             var (linear, logLinear) = (Learn("linear", members, domain), Learn("log_linear", members, domain));
             var best = Measure(_shelf[members.MinBy(member => BitsPerByte(_shelf[member], validation))!], heldOut);
             var uniform = Measure(new Ensemble("uniform", models, new LinearCombiner([.. models.Select(_ => 1.0)])), heldOut);
@@ -111,11 +112,12 @@ internal sealed class EnsembleReport : IDisposable
     {
         const string Expert = "nano/ft-german", Antiexpert = "nano/ft-shakespeare";
         Say($"## DExperts: {core} + alpha ({Expert} - {Antiexpert})\n");
+        Say($"On the first {PartOfText} characters of each held-out text.\n");
         Say("| alpha | german, bits per byte | minus alpha 0 | shakespeare, bits per byte | minus alpha 0 |");
         Say("|---|---|---|---|---|");
-        DataSet[] texts = [Text("german", "heldout"), Text("shakespeare", "heldout")];
+        DataSet[] texts = [Text("german", "heldout", PartOfText), Text("shakespeare", "heldout", PartOfText)];
         var still = texts.Select(text => Measure(_shelf[core], text)).ToArray();
-        foreach (var alpha in new[] { -1.5, -1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1, 1.5 })
+        foreach (var alpha in new[] { -1, -0.5, -0.25, 0.25, 0.5, 1 })
         {
             var model = new Ensemble("steered", [_shelf[core], _shelf[Expert], _shelf[Antiexpert]], new DExpertsCombiner(alpha));
             var results = texts.Select(text => Measure(model, text)).ToArray();
@@ -134,7 +136,13 @@ internal sealed class EnsembleReport : IDisposable
         return EnsembleLearner.Learn(rule, models, answers, models.Min(model => model.VocabularySize), settings);
     }
 
-    private DataSet Text(string domain, string file) => DataSetReader.Read(Path.Combine(_evaluation, domain, file + ".txt"));
+    /// <summary>A text, or its beginning up to a line's end.</summary>
+    private DataSet Text(string domain, string file, int most = int.MaxValue)
+    {
+        var data = (TextDataSet)DataSetReader.Read(Path.Combine(_evaluation, domain, file + ".txt"));
+        var text = data.Documents[0];
+        return text.Length <= most ? data : data with { Documents = [text[..(text.LastIndexOf('\n', most) + 1)]] };
+    }
 
     private DataSetResult Measure(ILanguageModel model, DataSet data) =>
         Evaluator.Run(new EvaluatedModel(model, _shelf.Encoder, "shared"), data, new EvaluationOptions { BootstrapDraws = 2000 });
