@@ -25,20 +25,20 @@ internal sealed class EnsembleReport : IDisposable
     private EnsembleReport(string models, string evaluation) => (_evaluation, _shelf) = (evaluation, new ModelShelf(models));
 
     /// <summary>ensembles MODELS EVAL [OUT.md] [SECTION...]: folders of the trained models and of their evaluation data; sections are runs, experts, experts-small,
-    /// steering and steering-small, all of them unless some are named.</summary>
+    /// steering and proxy-tuning, all of them unless some are named.</summary>
     public static int Run(string[] args)
     {
         if (args.Length < 2)
         {
-            Console.Error.WriteLine("usage: ensembles MODELS EVAL [OUT.md] [runs] [experts] [experts-small] [steering] [steering-small]");
+            Console.Error.WriteLine("usage: ensembles MODELS EVAL [OUT.md] [runs] [experts] [experts-small] [steering] [proxy-tuning]");
             return 2;
         }
 
         using var report = new EnsembleReport(args[0], args[1]);
         (string Name, Action Write)[] sections =
         [
-            ("runs", report.Runs), ("experts", () => report.Experts("nano")), ("steering", () => report.Steering("nano/base")),
-            ("experts-small", () => report.Experts("small")), ("steering-small", () => report.Steering("small/base")),
+            ("runs", report.Runs), ("experts", () => report.Experts("nano")), ("steering", () => report.Steering("nano/base", "nano/ft-german", "nano/ft-shakespeare", -0.5, -0.25, -0.1, -0.05, 0.05, 0.1, 0.25, 0.5)),
+            ("experts-small", () => report.Experts("small")), ("proxy-tuning", () => report.Steering("small/base", "nano/ft-german", "nano/base", -0.5, 0.25, 0.5, 0.75, 1)),
         ];
         foreach (var (name, write) in sections)
             if (args.Length <= 3 || args.Skip(3).Contains(name))
@@ -107,20 +107,19 @@ internal sealed class EnsembleReport : IDisposable
         Say("");
     }
 
-    /// <summary>DExperts between two domains as a curve over alpha.</summary>
-    private void Steering(string core)
+    /// <summary>DExperts between two domains as a curve over alpha: a pair of domains against each other, or a tuned small model against its base (proxy-tuning).</summary>
+    private void Steering(string core, string expert, string antiexpert, params double[] alphas)
     {
-        const string Expert = "nano/ft-german", Antiexpert = "nano/ft-shakespeare";
-        Say($"## DExperts: {core} + alpha ({Expert} - {Antiexpert})\n");
+        Say($"## DExperts: {core} + alpha ({expert} - {antiexpert})\n");
         Say($"On the first {PartOfText} characters of each held-out text.\n");
         Say("| alpha | german, bits per byte | minus alpha 0 | shakespeare, bits per byte | minus alpha 0 |");
         Say("|---|---|---|---|---|");
         DataSet[] texts = [Text("german", "heldout", PartOfText), Text("shakespeare", "heldout", PartOfText)];
         var still = texts.Select(text => Measure(_shelf[core], text)).ToArray();
-        foreach (var alpha in new[] { -1, -0.5, -0.25, 0.25, 0.5, 1 })
+        foreach (var alpha in alphas.Append(0).Order())
         {
-            var model = new Ensemble("steered", [_shelf[core], _shelf[Expert], _shelf[Antiexpert]], new DExpertsCombiner(alpha));
-            var results = texts.Select(text => Measure(model, text)).ToArray();
+            var model = new Ensemble("steered", [_shelf[core], _shelf[expert], _shelf[antiexpert]], new DExpertsCombiner(alpha));
+            var results = alpha == 0 ? still : [.. texts.Select(text => Measure(model, text))];
             Say($"| {alpha.ToString(CultureInfo.InvariantCulture)} | {Figures.Bits(results[0])} | {Figures.Difference(results[0], still[0])} | {Figures.Bits(results[1])} | {Figures.Difference(results[1], still[1])} |");
         }
 
