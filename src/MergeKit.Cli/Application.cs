@@ -27,8 +27,14 @@ public static class Application
             StagesCommand.Create(),
             DistillCommand.Create(),
             UncertaintyCommand.Create(),
-            SearchCommand.Create(),
+            TransplantCommand.Create(),
             ExtractLoraCommand.Create(),
+            SearchCommand.Create(),
+            SuggestCommand.Create(),
+            ConvertCommand.Create(),
+            MergeAdaptersCommand.Create(),
+            StatisticsCommand.Create(),
+            LayerShuffleCommand.Create(),
         };
         root.Add(CommonOptions.WorkingDirectory);
         try

@@ -5,6 +5,16 @@ namespace MergeKit.Inference;
 /// <summary>What a caller may look at during a pass.</summary>
 public interface IForwardObserver
 {
+    /// <summary>The residual stream that enters a layer.</summary>
+    void BeforeLayer(int layer, IBuffer hidden)
+    {
+    }
+
+    /// <summary>What a layer's feed-forward block (or router) reads.</summary>
+    void BeforeFeedForward(int layer, IBuffer input)
+    {
+    }
+
     /// <summary>The residual stream after a layer.</summary>
     void AfterLayer(int layer, IBuffer hidden);
 
@@ -16,7 +26,7 @@ public interface IForwardObserver
 public sealed class Transformer : IDisposable
 {
     private readonly IBackend _backend;
-    private readonly NetworkWeights _weights;
+    private NetworkWeights _weights;
     private readonly IBuffer _hidden, _normed, _mlpNormed, _queries, _attended, _delta;
 
     /// <summary>A pass over <paramref name="weights"/>, which belong to <paramref name="backend"/>.</summary>
@@ -27,6 +37,9 @@ public sealed class Transformer : IDisposable
         (_queries, _attended, _delta) = (backend.CreateBuffer(), backend.CreateBuffer(), backend.CreateBuffer());
     }
 
+    /// <summary>Takes other weights of the same network; buffers stay. Not during a pass.</summary>
+    internal void Rebind(NetworkWeights weights) => _weights = weights;
+
     /// <summary>Feeds a batch. The result, [tokens, hidden] ready for the output matrix, is valid until the next pass.</summary>
     public IBuffer Forward(ForwardBatch batch, IForwardObserver? observer = null)
     {
@@ -34,6 +47,7 @@ public sealed class Transformer : IDisposable
         _backend.Embed(_weights.Embedding, batch, _hidden);
         for (var layer = 0; layer < _weights.Layers.Count; layer++)
         {
+            observer?.BeforeLayer(layer, _hidden);
             Layer(_weights.Layers[layer], layer, batch, observer);
             observer?.AfterLayer(layer, _hidden);
         }
@@ -58,6 +72,7 @@ public sealed class Transformer : IDisposable
         Sublayer(layer.AttentionPostNorm, layer.AttentionResidualNorm, (output, accumulate) =>
             _backend.Project(layer.Attention.Output, _attended, output, accumulate));
         mlpInput ??= Normed(layer.MlpNorm, _mlpNormed);
+        observer?.BeforeFeedForward(index, mlpInput);
         Sublayer(layer.MlpPostNorm, layer.MlpResidualNorm, (output, accumulate) =>
         {
             if (layer.Moe is { } moe)

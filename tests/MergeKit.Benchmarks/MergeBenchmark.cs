@@ -68,10 +68,10 @@ internal static class MergeBenchmark
         return elapsed;
     }
 
-    private static (double Seconds, double Megabytes) Merge(string program, string recipe, string output)
+    internal static (double Seconds, double Megabytes) Merge(string program, string recipe, string output, params string[] options)
     {
         var watch = Stopwatch.StartNew();
-        using var process = Process.Start(new ProcessStartInfo(program, ["run", recipe, output, "--quiet"]) { RedirectStandardError = true })!;
+        using var process = Process.Start(new ProcessStartInfo(program, ["run", recipe, output, "--quiet", .. options]) { RedirectStandardError = true })!;
         _ = process.StandardError.ReadToEndAsync();
         var peak = 0.0;
         while (!process.WaitForExit(10))

@@ -8,14 +8,8 @@ namespace MergeKit.Cli.Commands;
 internal static class InputPath
 {
     /// <summary>An earlier document's result, a path from the working directory, or one beside the recipe.</summary>
-    public static string Resolve(string path, string recipeFile, PlanOptions options)
-    {
-        if (options.NamedResults.TryGetValue(path, out var made))
-            return made;
-        var here = Path.Combine(options.WorkingDirectory, path);
-        var beside = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(recipeFile, options.WorkingDirectory)) ?? "", path);
-        return Path.Exists(here) || !Path.Exists(beside) ? here : beside;
-    }
+    public static string Resolve(string path, string recipeFile, PlanOptions options) =>
+        options.NamedResults.TryGetValue(path, out var made) ? made : InputFile.Resolve(path, recipeFile, options);
 
     /// <summary>A model that a recipe names, as a text that opens it: hub ids looked up in the cache, adapters behind their model.</summary>
     public static string ResolveModel(ModelReference model, string recipeFile, PlanOptions options)

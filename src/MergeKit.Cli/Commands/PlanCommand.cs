@@ -1,7 +1,7 @@
 using System.CommandLine;
 using MergeKit.Cli.Display;
 using MergeKit.Core.Diagnostics;
-using MergeKit.Core.Merging.Planning;
+using MergeKit.Core.Moe;
 using MergeKit.Core.Recipes;
 using MergeKit.Inference.Ensembles;
 
@@ -30,7 +30,7 @@ internal static class PlanCommand
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
         var file = CommonOptions.Resolve(parsed, parsed.GetValue(RecipeFile)!);
         var documents = RecipeReader.ReadDocuments(file);
-        var recipes = RecipeSet.BuildOrder([.. documents.OfType<Recipe>()]);
+        var recipes = RecipeSet.BuildOrder<Recipe>([.. documents.OfType<Recipe>(), .. SearchPlan.Starts(documents, error)]);
         var (executable, shortage, reports) = (true, true, new List<System.Text.Json.Nodes.JsonNode?>());
         foreach (var recipe in recipes)
         {
@@ -40,7 +40,7 @@ internal static class PlanCommand
                 continue;
             }
 
-            using var plan = MergePlanner.Plan(recipe, CommonOptions.ToPlanOptions(parsed, parsed.GetValue(Output)));
+            using var plan = RecipePlanner.Plan(recipe, CommonOptions.ToPlanOptions(parsed, parsed.GetValue(Output)));
             executable &= plan.IsExecutable;
             shortage &= plan.Problems.All(problem => problem.Severity != Severity.Error || plan.Shortages.Contains(problem));
             if (parsed.GetValue(CommonOptions.Json))

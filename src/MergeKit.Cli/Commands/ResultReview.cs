@@ -4,6 +4,7 @@ using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Evaluation;
 using MergeKit.Core.Evaluation.Data;
 using MergeKit.Core.Merging.Planning;
+using MergeKit.Core.Moe.Routers;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Reports;
 using MergeKit.Inference.Checking;
@@ -21,6 +22,9 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, R
 
     /// <summary>What the check found; null where there was none.</summary>
     public CheckReport? Checked { get; private set; }
+
+    /// <summary>What the routers of a mixture do.</summary>
+    public IReadOnlyList<RouterReport> Routers { get; set; } = [];
 
     /// <summary>The tables to show: the evaluation documents' if there are any, else the check's.</summary>
     public IReadOnlyList<EvaluationResult> Results => _evaluations.Count > 0 ? _evaluations : Checked?.Result is { } result ? [result] : [];
@@ -72,9 +76,10 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, R
             return;
         var layers = Results.Count > 0 ? ChangeMap.Of(folder, plan, cancellation) : [];
         var notes = Checked?.Problems.Select(problem => problem.ToString()).ToList() ?? [];
+        notes.AddRange(plan.Vocabulary?.Report.Sentences() ?? []);
         for (var i = 0; i < Math.Max(1, Results.Count); i++)
         {
-            var report = new EvaluationReport(name, Results.ElementAtOrDefault(i), layers, notes);
+            var report = new EvaluationReport(name, Results.ElementAtOrDefault(i), layers, notes) { Routers = i == 0 ? Routers : [], Vocabulary = plan.Vocabulary?.Report };
             var suffix = i == 0 ? "" : $"-{i + 1}";
             files[$"report{suffix}.json"] = JsonReport.Write(report);
             files[$"report{suffix}.html"] = HtmlReport.Write(report);
@@ -90,7 +95,7 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, R
         return made;
     }
 
-    private string TemplateName => Unique(plan.Template!.ToString());
+    private string TemplateName => Unique(plan.Inputs.First(input => input.Model.Folder == plan.Template!.Folder).Name);
 
     private IEnumerable<string> Verdict() => Checked switch
     {
@@ -104,13 +109,15 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, R
             ? $"'{model.Config?.Architecture}' cannot be run here"
             : File.Exists(Path.Combine(folder, "tokenizer.json")) ? null : "the result has no tokenizer.json, so it cannot be run on text";
 
-    private IReadOnlyList<(string Name, string Folder)> Parents() => [.. plan.Models.Select(model => (Unique(model.ToString()), model.Source))];
+    private IReadOnlyList<(string Name, string Folder)> Parents() => 
+        [.. plan.Inputs.SelectMany(input => input.Model.Stage is { } stage ? stage.Origins.Select(model => (Name: Unique(model.ToString()), model.Source)) : [(Unique(input.Name), input.Model.Source)])
+            .DistinctBy(parent => parent.Source)];
 
     /// <summary>A model's name in tables: the last part of its path if no other model shares it, else the path.</summary>
     private string Unique(string model)
     {
         var last = Path.GetFileName(Path.TrimEndingDirectorySeparator(model));
-        var shared = last.Length == 0 || last == name || plan.Models.Count(other => Path.GetFileName(Path.TrimEndingDirectorySeparator(other.ToString())) == last) > 1;
+        var shared = last.Length == 0 || last == name || plan.Inputs.Count(other => Path.GetFileName(Path.TrimEndingDirectorySeparator(other.Name)) == last) > 1;
         return !shared ? last : model == name ? $"{model} (input)" : model;
     }
 }

@@ -5,7 +5,9 @@ using MergeKit.Core.Evaluation;
 using MergeKit.Core.Evaluation.Data;
 using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
+using MergeKit.Core.Moe;
 using MergeKit.Core.Recipes;
+using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Reports;
 using MergeKit.Inference.Checking;
 
@@ -14,6 +16,7 @@ namespace MergeKit.Cli.Commands;
 /// <summary>Carries out the documents of one recipe file, each after those it uses.</summary>
 internal sealed class RunJob
 {
+    private readonly Dictionary<string, StageModel> _inMemory = new(StringComparer.Ordinal);
     private IReadOnlyList<EvaluationRecipe> _evaluations = [];
     private IReadOnlyList<IRecipeDocument> _documents = [];
 
@@ -47,6 +50,10 @@ internal sealed class RunJob
     {
         var documents = RecipeReader.ReadDocuments(RecipePath);
         OutputFolder.RequireFree(OutputPath);
+        _evaluations = [.. documents.OfType<EvaluationRecipe>()];
+        RequireData();
+        if (documents.Any(document => document is SearchRecipe))
+            CheckAll([.. documents.OfType<Recipe>().Where(recipe => RecipeSet.UsedBy(recipe, documents).Count == 0)]);
         documents = new SearchRun(Options with { OutputFolder = null }, Resume, display, Cancellation).Resolve(documents, OutputPath);
         _documents = documents;
         var recipes = documents.OfType<Recipe>().ToList();
@@ -57,10 +64,8 @@ internal sealed class RunJob
         }
 
         if (recipes.Count == 0)
-            throw new InputException($"{RecipePath}: no document with 'merge_method': there is nothing to merge{OtherCommand(documents)}");
-        _evaluations = [.. documents.OfType<EvaluationRecipe>()];
+            throw new InputException($"{RecipePath}: no document with 'merge_method', 'experts' or 'collapse': there is nothing to make{OtherCommand(documents)}");
         var order = RecipeSet.BuildOrder(recipes);
-        RequireData();
         if (order.Count > 1)
             CheckAll(order);
         var stages = Stages.Open(OutputPath, IntermediatePath, order.Count > 1 ? RecipeSet.Result(recipes) : null, Resume);
@@ -76,6 +81,11 @@ internal sealed class RunJob
         {
             stages.Clear();
             throw;
+        }
+        finally
+        {
+            foreach (var stage in _inMemory.Values)
+                stage.Dispose();
         }
 
         stages.Clear();
@@ -113,7 +123,7 @@ internal sealed class RunJob
         var errors = new List<Problem>();
         foreach (var recipe in recipes.Where(recipe => RecipeSet.UsedBy(recipe, recipes).Count == 0))
         {
-            using var plan = MergePlanner.Plan(recipe, Options);
+            using var plan = RecipePlanner.Plan(recipe, Options);
             errors.AddRange(plan.Problems.Where(problem => problem.Severity == Severity.Error && !plan.Shortages.Contains(problem)));
         }
 
@@ -124,20 +134,47 @@ internal sealed class RunJob
     private MergeResult? RunOne(Recipe recipe, Stages? stages, bool isFinal, RunDisplay display)
     {
         var target = isFinal ? OutputPath : stages!.FolderOf(recipe);
-        using var plan = MergePlanner.Plan(recipe, Options with { NamedResults = stages?.Made ?? Options.NamedResults, OutputFolder = target });
+        var options = Options with { NamedResults = stages?.Made ?? Options.NamedResults, NamedModels = _inMemory, OutputFolder = target };
+        if (!isFinal && IsHeld(recipe))
+        {
+            Hold(RecipePlanner.Plan(recipe, options with { OutputFolder = null }), display);
+            return null;
+        }
+
+        using var plan = RecipePlanner.Plan(recipe, options);
         if (!isFinal && stages!.IsMade(recipe, plan))
             return null;
         display.ShowProblems(plan.Problems);
         RequireExecutable(plan);
+        var routers = RouterStage.Fill(plan, display, Cancellation);
         var progress = new MergeProgress();
         var runner = new MergeRunner(plan, progress);
         using (display.Follow(recipe.Name ?? Path.GetFileName(target), progress))
         {
-            var result = runner.Run(target, Resume, partial => Companions(plan, partial, isFinal, display), Cancellation);
+            var result = runner.Run(target, Resume, partial => Companions(plan, routers, partial, isFinal, display), Cancellation);
             display.ShowProblems(result.Problems);
             if (!isFinal)
                 stages!.Note(recipe, plan);
             return result;
+        }
+    }
+
+    /// <summary>Without an intermediate folder, a result that only later merges use is not written.</summary>
+    private bool IsHeld(Recipe recipe) => IntermediatePath is null && StageModel.CanHold(recipe)
+        && !_evaluations.Any(evaluation => evaluation.Models.Any(model => RecipeSet.Names(model, recipe)));
+
+    private void Hold(MergePlan plan, RunDisplay display)
+    {
+        try
+        {
+            display.ShowProblems(plan.Problems);
+            RequireExecutable(plan);
+            _inMemory.Add(plan.Recipe.Name!, new StageModel(plan));
+        }
+        catch
+        {
+            plan.Dispose();
+            throw;
         }
     }
 
@@ -150,14 +187,19 @@ internal sealed class RunJob
             throw new InputException(errors);
     }
 
-    private Dictionary<string, string> Companions(MergePlan plan, string folder, bool isFinal, RunDisplay display)
+    private Dictionary<string, string> Companions(MergePlan plan, RouterStage? routers, string folder, bool isFinal, RunDisplay display)
     {
         var files = new Dictionary<string, string> { ["mergekit_config.yml"] = plan.Recipe.Yaml };
         if (isFinal && !Options.Raw)
         {
             Review = new ResultReview(plan, folder, Path.GetFileName(OutputPath), display, Cancellation) { Documents = _documents };
             if (Check is not null)
+            {
                 Review.Check(Check);
+                routers?.Survey(folder);
+                Review.Routers = routers?.Reports ?? [];
+            }
+
             foreach (var evaluation in _evaluations)
                 Review.Evaluate(evaluation);
             Review.AddFiles(files);

@@ -48,17 +48,19 @@ internal sealed class SearchRun(PlanOptions options, ResumeMode resume, RunDispl
         return report;
     }
 
-    private static Recipe Winner(SearchRecipe search, SearchReport report) =>
-        RecipeReader.Parse(search.File, report.Outcome.Winner.Yaml)[0] with { Name = search.Name, Location = search.Location };
+    private Recipe Winner(SearchRecipe search, SearchReport report) =>
+        RecipeReader.Parse(search.File, Rebased(search, report.Outcome.Winner))[0] with { Name = search.Name, Location = search.Location };
 
-    private static void Write(SearchReport report, string folder)
+    private string Rebased(SearchRecipe search, Trial trial) => RecipePaths.Rebase(search.File, trial.Yaml, options.WorkingDirectory);
+
+    private void Write(SearchReport report, string folder)
     {
         var head = string.Create(CultureInfo.InvariantCulture,
             $"# {report.Title}: the best of {report.Outcome.Candidates.Count()} candidates, objective {report.Outcome.Winner.Objective:R} on the tuning split.\n");
-        OutputFolder.WriteFile(Path.Combine(folder, "winner.yml"), head + report.Outcome.Winner.Yaml);
+        OutputFolder.WriteFile(Path.Combine(folder, "winner.yml"), head + Rebased(report.Outcome.Search, report.Outcome.Winner));
         foreach (var (index, trial) in report.Outcome.Front.Index())
             OutputFolder.WriteFile(Path.Combine(folder, $"front-{index + 1:00}.yml"), string.Create(CultureInfo.InvariantCulture,
-                $"# {trial.Label}, losses on the tuning split: {string.Join(", ", report.Outcome.Sets.Zip(trial.Scores.Losses, (set, loss) => FormattableString.Invariant($"{set.Name} {loss:R}")))}\n") + trial.Yaml);
+                $"# {trial.Label}, losses on the tuning split: {string.Join(", ", report.Outcome.Sets.Zip(trial.Scores.Losses, (set, loss) => FormattableString.Invariant($"{set.Name} {loss:R}")))}\n") + Rebased(report.Outcome.Search, trial));
         OutputFolder.WriteFile(Path.Combine(folder, "search.json"), SearchJson.Write(report));
         OutputFolder.WriteFile(Path.Combine(folder, "search.html"), SearchHtml.Write(report));
     }

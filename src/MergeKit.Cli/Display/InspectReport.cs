@@ -102,7 +102,7 @@ internal static class InspectReport
         tensor.Mismatch ?? (tensor.Tensor!.DType == tensor.Other!.DType ? "" : $"other dtype: {tensor.Other.DType.SafetensorsName()}");
 
     private static string[] Facts(TensorInfo tensor) =>
-        [tensor.Name, tensor.DType.SafetensorsName(), tensor.ShapeText, tensor.ElementCount.ToString("N0", CultureInfo.InvariantCulture)];
+        [tensor.Name, tensor.TypeText, tensor.ShapeText, tensor.ElementCount.ToString("N0", CultureInfo.InvariantCulture)];
 
     private static string[] Numbers(TensorStatistics? statistics) => statistics is not { } s ? ["-", "-", "-", "-", "-", "-"]
         : [Number(s.Norm), Number(s.Mean), s.Count > s.NotFinite ? Number(s.Min) : "-", s.Count > s.NotFinite ? Number(s.Max) : "-", Share(s.ZeroShare),

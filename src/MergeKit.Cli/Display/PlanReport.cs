@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using MergeKit.Core.Merging;
 using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Numerics;
+using MergeKit.Core.Reports;
 
 namespace MergeKit.Cli.Display;
 
@@ -15,7 +16,9 @@ internal static class PlanReport
         if (withTensors)
             foreach (var job in plan.Jobs)
                 writer.WriteLine($"{job.Name} {job.OutputType.SafetensorsName()} {job.ShapeText} = {job.Method.Description.Name}({Arguments(job)})");
-        writer.WriteLine($"{plan.Recipe.Name ?? "result"}: {plan.Recipe.MergeMethod} of {string.Join(", ", plan.Models.Select(model => model.ToString()))}");
+        writer.WriteLine($"{plan.Recipe.Name ?? "result"}: {plan.Recipe.Kind} of {string.Join(", ", plan.Inputs.Select(input => input.Name))}");
+        foreach (var sentence in plan.Vocabulary?.Report.Sentences() ?? [])
+            writer.WriteLine(TextTable.Clean(sentence));
         writer.WriteLine($"{plan.Jobs.Count} tensors, {plan.Parameters:N0} parameters, {plan.OutputBytes:N0} bytes in {Files(plan.Layout?.Shards.Count ?? 0)}; "
             + $"reads {plan.InputBytes:N0} bytes; {plan.WorkingBytes:N0} bytes of buffers on {plan.Options.Threads} threads");
     }
@@ -23,12 +26,13 @@ internal static class PlanReport
     public static JsonObject Json(MergePlan plan) => new()
     {
         ["name"] = plan.Recipe.Name,
-        ["merge_method"] = plan.Recipe.MergeMethod,
+        ["merge_method"] = plan.Recipe.Kind,
         ["executable"] = plan.IsExecutable,
         ["parameters"] = plan.Parameters,
         ["output_bytes"] = plan.OutputBytes,
         ["input_bytes"] = plan.InputBytes,
         ["buffer_bytes"] = plan.WorkingBytes,
+        ["vocabulary"] = plan.Vocabulary is { Report: var report } ? VocabularyJson.Of(report) : null,
         ["problems"] = new JsonArray([.. plan.Problems.Select(problem => new JsonObject
         {
             ["severity"] = problem.Severity.ToString().ToLowerInvariant(),

@@ -30,19 +30,40 @@ internal sealed class RunDisplay(TextWriter writer, bool quiet)
     }
 
     /// <summary>Follows a run until disposed.</summary>
-    public IDisposable Follow(string name, MergeProgress progress) => new Line(this, name, progress);
+    public IDisposable Follow(string name, MergeProgress progress) => new Line(this, seconds => Text(name, progress, seconds));
+
+    /// <summary>Follows a count until disposed.</summary>
+    public IDisposable Count(Func<(string Stage, long Done, long Total)> read) => new Line(this, seconds =>
+    {
+        var (stage, done, total) = read();
+        return $"{Bar(done, total)}  {done:N0}/{total:N0} {stage}  {Left(done, total, seconds):mm\\:ss} left ";
+    });
+
+    private static string Text(string name, MergeProgress progress, double seconds)
+    {
+        var (done, total) = (progress.Bytes, progress.TotalBytes);
+        return $"{name}: {Bar(done, total)}  {progress.Tensors}/{progress.TotalTensors} tensors  {done / 1e9:F2}/{total / 1e9:F2} GB  "
+            + $"{done / 1e9 / seconds:F2} GB/s  {Left(done, total, seconds):mm\\:ss} left ";
+    }
+
+    private static string Bar(long done, long total)
+    {
+        var filled = (int)(BarWidth * done / Math.Max(1, total));
+        return $"[{new string('#', filled)}{new string('.', BarWidth - filled)}] {100 * done / Math.Max(1, total),3} %";
+    }
+
+    private static TimeSpan Left(long done, long total, double seconds) => done > 0 ? TimeSpan.FromSeconds((total - done) * seconds / done) : TimeSpan.Zero;
 
     private sealed class Line : IDisposable
     {
         private readonly RunDisplay _display;
-        private readonly string _name;
-        private readonly MergeProgress _progress;
+        private readonly Func<double, string> _text;
         private readonly Stopwatch _watch = Stopwatch.StartNew();
         private readonly Timer? _timer;
 
-        public Line(RunDisplay display, string name, MergeProgress progress)
+        public Line(RunDisplay display, Func<double, string> text)
         {
-            (_display, _name, _progress) = (display, name, progress);
+            (_display, _text) = (display, text);
             if (display.IsTerminal)
                 _timer = new Timer(_ => Draw(), null, 200, 200);
         }
@@ -58,15 +79,7 @@ internal sealed class RunDisplay(TextWriter writer, bool quiet)
             _display.Write("\n");
         }
 
-        private void Draw()
-        {
-            var (done, total) = (_progress.Bytes, Math.Max(1, _progress.TotalBytes));
-            var rate = done / Math.Max(0.001, _watch.Elapsed.TotalSeconds);
-            var filled = (int)(BarWidth * done / total);
-            var left = rate > 0 ? TimeSpan.FromSeconds((total - done) / rate) : TimeSpan.Zero;
-            _display.Write($"\r{_name}: [{new string('#', filled)}{new string('.', BarWidth - filled)}] {100 * done / total,3} %  "
-                + $"{_progress.Tensors}/{_progress.TotalTensors} tensors  {done / 1e9:F2}/{total / 1e9:F2} GB  {rate / 1e9:F2} GB/s  {left:mm\\:ss} left ");
-        }
+        private void Draw() => _display.Write("\r" + _text(Math.Max(0.001, _watch.Elapsed.TotalSeconds)));
     }
 
     private void Write(string text) => writer.Write(text);

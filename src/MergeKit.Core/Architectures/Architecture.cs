@@ -49,9 +49,24 @@ public sealed class Architecture
         return network;
     }
 
+    /// <summary>The network that a configuration describes, without judging keys that are not understood.</summary>
+    internal NetworkSpec Declare(ModelConfig config) => _describe(new ConfigReader(config));
+
     /// <summary>The tensors a configuration implies: embeddings, then layer by layer, final norm, head.</summary>
     /// <param name="config">The configuration; keys that only the forward pass needs are not judged.</param>
     /// <param name="layers">A number of layers in place of the configured one.</param>
     public IReadOnlyList<WeightSpec> Weights(ModelConfig config, int? layers = null) =>
         [.. WeightEnumerator.Enumerate(_describe(new ConfigReader(config, layers)))];
+
+    /// <summary>The tensors a configuration implies, with experts packed in those layers where a checkpoint has them packed.</summary>
+    /// <param name="config">The configuration.</param>
+    /// <param name="isStored">Whether the checkpoint has a tensor.</param>
+    public IReadOnlyList<WeightSpec> StoredWeights(ModelConfig config, Func<string, bool> isStored)
+    {
+        var network = _describe(new ConfigReader(config, null));
+        return [.. WeightEnumerator.Enumerate(network with { Layers = [.. network.Layers.Select(layer => layer with { Moe = Stored(layer.Moe, isStored) })] })];
+    }
+
+    private static MoeSpec? Stored(MoeSpec? moe, Func<string, bool> isStored) =>
+        moe is { Experts.Count: > 0 } && isStored(moe.Packed.Down.Name) && !isStored(moe.Experts[0].Down.Name + ".weight") ? moe with { Experts = [] } : moe;
 }

@@ -11,7 +11,7 @@ public static class ArchitectureCatalog
     public static IReadOnlyList<Architecture> All { get; } =
     [
         Llama.Architecture, Mistral.Architecture, Mixtral.Architecture, Qwen2.Architecture, Qwen3.Architecture, Qwen2Moe.Architecture,
-        Qwen3Moe.Architecture, DeepseekV2.Architecture, DeepseekV3.Architecture, Gemma.Architecture, Gemma2.Architecture, Gemma3.Architecture,
+        Qwen3Moe.Architecture, Deepseek.Architecture, DeepseekV2.Architecture, DeepseekV3.Architecture, Gemma.Architecture, Gemma2.Architecture, Gemma3.Architecture,
         Phi.Architecture, Phi3.Architecture, Olmo2.Architecture, Gpt2.Architecture, GptNeoX.Architecture, GptOss.Architecture,
         SmolLm3.Architecture, Cohere.Architecture, StableLm.Architecture, Starcoder2.Architecture, Falcon.Architecture,
         Bert.Architecture, Roberta.Architecture,

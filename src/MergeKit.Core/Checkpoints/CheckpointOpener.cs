@@ -1,4 +1,6 @@
 using System.Text.Json;
+using MergeKit.Core.Checkpoints.Gguf;
+using MergeKit.Core.Checkpoints.Stored;
 using MergeKit.Core.Diagnostics;
 
 namespace MergeKit.Core.Checkpoints;
@@ -6,58 +8,61 @@ namespace MergeKit.Core.Checkpoints;
 /// <summary>Finds a checkpoint's files, validates every header and agrees index and shards. Reports all problems at once.</summary>
 internal static class CheckpointOpener
 {
-    private const string SingleFile = "model.safetensors";
-    private const string IndexFile = "model.safetensors.index.json";
+    private const string SafetensorsIndex = "model.safetensors.index.json";
+
+    /// <summary>Indices, then single files, in the order of preference.</summary>
+    private static readonly string[] Indices = [SafetensorsIndex, "pytorch_model.bin.index.json"];
+
+    private static readonly string[] SingleFiles = ["model.safetensors", "pytorch_model.bin"];
+
+    private static readonly string[] Patterns = ["*.safetensors", "pytorch_model*.bin", "*.gguf", "*.pt", "*.pth"];
 
     public static Checkpoint Open(string path)
     {
         if (File.Exists(path))
-        {
-            var header = SafetensorsHeader.Read(path);
-            return new Checkpoint(path, [header.AsFile], header.Tensors, []);
-        }
-
+            return Path.GetExtension(path).Equals(".gguf", StringComparison.OrdinalIgnoreCase) ? GgufModel.Open(path) : OpenFiles(path, [path]);
         if (!Directory.Exists(path))
             throw new InputException($"{path}: no such model folder or file");
-        if (File.Exists(Path.Combine(path, IndexFile)))
-            return OpenIndexed(path);
-        if (File.Exists(Path.Combine(path, SingleFile)))
-            return OpenFiles(path, [Path.Combine(path, SingleFile)]);
-        var files = Directory.GetFiles(path, "*.safetensors").Order(StringComparer.Ordinal).ToArray();
-        return files.Length > 0 ? OpenFiles(path, files) : throw new InputException(NoWeights(path));
-    }
-
-    private static string NoWeights(string path)
-    {
-        var other = Directory.EnumerateFiles(path).Select(Path.GetFileName)
-            .FirstOrDefault(name => Path.GetExtension(name) is ".bin" or ".pt" or ".pth" or ".gguf");
-        var found = other is null ? "" : $" It has '{other}', a format that cannot be read yet: convert it to safetensors first.";
-        return $"{path}: no weights: neither {SingleFile} nor {IndexFile} is in this folder.{found}";
+        if (Indices.FirstOrDefault(name => File.Exists(Path.Combine(path, name))) is { } index)
+            return OpenIndexed(path, index);
+        if (SingleFiles.FirstOrDefault(name => File.Exists(Path.Combine(path, name))) is { } single)
+            return OpenFiles(path, [Path.Combine(path, single)]);
+        foreach (var pattern in Patterns)
+            if (Directory.GetFiles(path, pattern).Order(StringComparer.Ordinal).ToArray() is { Length: > 0 } files)
+                return pattern == "*.gguf" ? GgufModel.Open(GgufModel.OnlyFile(path)) : OpenFiles(path, files);
+        throw new InputException($"{path}: no weights: no safetensors, PyTorch (pytorch_model.bin) or GGUF file is in this folder");
     }
 
     private static Checkpoint OpenFiles(string path, IReadOnlyList<string> files)
     {
         var problems = new List<Problem>();
-        var headers = ReadHeaders(files, problems);
+        var opened = ReadFiles(files, problems);
         var seen = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (var tensor in headers.SelectMany(header => header.Tensors))
+        foreach (var tensor in opened.SelectMany(file => file.Tensors))
             if (!seen.TryAdd(tensor.Name, tensor.File))
                 problems.Add(Problem.Error($"{tensor.File}: tensor '{tensor.Name}' is also in {seen[tensor.Name]}, and no index says which one counts"));
         ThrowIfAny(problems);
-        return new Checkpoint(path, [.. headers.Select(header => header.AsFile)], [.. headers.SelectMany(header => header.Tensors)], []);
+        return Finish(path, opened, [.. opened.SelectMany(file => file.Tensors)], []);
     }
 
-    private static Checkpoint OpenIndexed(string path)
+    private static Checkpoint Finish(string path, List<WeightFile> files, List<TensorInfo> tensors, List<Problem> warnings)
     {
-        var indexPath = Path.Combine(path, IndexFile);
+        warnings.AddRange(files.SelectMany(file => file.Warnings));
+        var plain = new Checkpoint(path, [.. files.Select(file => file.File)], tensors, warnings, [.. tensors.Select(tensor => tensor.Content).OfType<IDisposable>()]);
+        return QuantizedModel.Decode(plain);
+    }
+
+    private static Checkpoint OpenIndexed(string path, string indexName)
+    {
+        var indexPath = Path.Combine(path, indexName);
         var problems = new List<Problem>();
         var map = ReadWeightMap(indexPath, problems);
         if (map.Count == 0 && problems.Count == 0)
             problems.Add(Problem.Error($"{indexPath}: its weight_map names no tensor"));
         var shards = map.Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToList();
         var usable = shards.Where(shard => CheckShardPath(path, indexPath, shard, problems)).Select(shard => Path.Combine(path, shard)).ToList();
-        var headers = ReadHeaders(usable, problems);
-        var inFile = headers.ToDictionary(header => header.File, header => header.Tensors.ToDictionary(t => t.Name, StringComparer.Ordinal), StringComparer.Ordinal);
+        var files = ReadFiles(usable, problems);
+        var inFile = files.ToDictionary(file => file.File.File, file => file.Tensors.ToDictionary(t => t.Name, StringComparer.Ordinal), StringComparer.Ordinal);
         var tensors = new List<TensorInfo>();
         foreach (var (name, shard) in map)
         {
@@ -66,18 +71,18 @@ internal static class CheckpointOpener
             if (content.TryGetValue(name, out var tensor))
                 tensors.Add(tensor);
             else
-                problems.Add(Problem.Error($"{Path.Combine(path, shard)}: lacks tensor '{name}', which {IndexFile} places there"));
+                problems.Add(Problem.Error($"{Path.Combine(path, shard)}: lacks tensor '{name}', which {indexName} places there"));
         }
 
-        CheckRepeats(path, headers, map, problems);
+        CheckRepeats(path, files, map, problems);
         ThrowIfAny(problems);
-        return new Checkpoint(path, [.. headers.Select(header => header.AsFile)], Order(tensors), Unlisted(headers, map, indexPath));
+        return Finish(path, files, Order(tensors), Unlisted(files, map, indexPath));
     }
 
     /// <summary>Loaders that read shard by shard would take another copy than the index says.</summary>
-    private static void CheckRepeats(string path, List<SafetensorsHeader> headers, Dictionary<string, string> map, List<Problem> problems)
+    private static void CheckRepeats(string path, List<WeightFile> files, Dictionary<string, string> map, List<Problem> problems)
     {
-        foreach (var group in headers.SelectMany(header => header.Tensors).Where(tensor => map.ContainsKey(tensor.Name)).GroupBy(tensor => tensor.Name, StringComparer.Ordinal))
+        foreach (var group in files.SelectMany(file => file.Tensors).Where(tensor => map.ContainsKey(tensor.Name)).GroupBy(tensor => tensor.Name, StringComparer.Ordinal))
             if (group.Skip(1).Any())
                 problems.Add(Problem.Error($"{path}: tensor '{group.Key}' is stored in several shards: {string.Join(", ", group.Select(tensor => Path.GetFileName(tensor.File)))}"));
     }
@@ -85,19 +90,19 @@ internal static class CheckpointOpener
     private static List<TensorInfo> Order(List<TensorInfo> tensors) =>
         [.. tensors.OrderBy(tensor => tensor.File, StringComparer.Ordinal).ThenBy(tensor => tensor.Offset)];
 
-    private static List<Problem> Unlisted(List<SafetensorsHeader> headers, Dictionary<string, string> map, string indexPath) =>
-        [.. headers.SelectMany(header => header.Tensors)
+    private static List<Problem> Unlisted(List<WeightFile> files, Dictionary<string, string> map, string indexPath) =>
+        [.. files.SelectMany(file => file.Tensors)
             .Where(tensor => !map.ContainsKey(tensor.Name))
             .Select(tensor => Problem.Warning($"{tensor.File}: tensor '{tensor.Name}' is not listed in {indexPath} and is ignored"))];
 
-    private static List<SafetensorsHeader> ReadHeaders(IEnumerable<string> files, List<Problem> problems)
+    private static List<WeightFile> ReadFiles(IEnumerable<string> paths, List<Problem> problems)
     {
-        var headers = new List<SafetensorsHeader>();
-        foreach (var file in files)
+        var files = new List<WeightFile>();
+        foreach (var path in paths)
         {
             try
             {
-                headers.Add(SafetensorsHeader.Read(file));
+                files.Add(WeightFile.Read(path));
             }
             catch (InputException e)
             {
@@ -105,7 +110,7 @@ internal static class CheckpointOpener
             }
         }
 
-        return headers;
+        return files;
     }
 
     private static bool CheckShardPath(string folder, string indexPath, string shard, List<Problem> problems)

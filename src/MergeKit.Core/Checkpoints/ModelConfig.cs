@@ -22,12 +22,19 @@ public sealed class ModelConfig
     /// <summary>The <c>model_type</c>, such as <c>llama</c>; null where absent.</summary>
     public string? ModelType => GetString("model_type");
 
-    /// <summary>Reads <c>config.json</c> of a model folder.</summary>
+    /// <summary>Reads <c>config.json</c> of a model folder or beside a .gguf file, else the metadata of that file.</summary>
     /// <exception cref="InputException">The file is missing or not a JSON object.</exception>
-    public static ModelConfig Read(string folder)
+    public static ModelConfig Read(string place)
     {
+        var isFile = System.IO.File.Exists(place);
+        var folder = isFile ? System.IO.Path.GetDirectoryName(place) ?? "" : place;
         var path = System.IO.Path.Combine(folder, "config.json");
-        if (!System.IO.File.Exists(path))
+        var exists = System.IO.File.Exists(path);
+        if (!exists && isFile && place.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase))
+            return Gguf.GgufModel.Config(place);
+        if (!exists && Directory.Exists(folder) && Directory.EnumerateFiles(folder, "*.gguf").Any())
+            return Gguf.GgufModel.Config(Gguf.GgufModel.OnlyFile(folder));
+        if (!exists)
             throw new InputException($"{folder}: has no config.json: not a Hugging Face-style model folder");
         try
         {
@@ -40,7 +47,7 @@ public sealed class ModelConfig
     }
 
     /// <summary>A configuration that is in memory already; <paramref name="file"/> is named in messages.</summary>
-    public static ModelConfig Of(string file, JsonObject json) => new(file, json);
+    public static ModelConfig Of(string file, JsonObject json) => Parse(file, json.ToJsonString());
 
     /// <summary>Parses a configuration; <paramref name="file"/> is named in messages.</summary>
     public static ModelConfig Parse(string file, string json)
@@ -59,6 +66,14 @@ public sealed class ModelConfig
         {
             throw new InputException($"{file}: {e.Message}", e);
         }
+    }
+
+    /// <summary>The same configuration under another architecture's name.</summary>
+    public ModelConfig WithArchitecture(string name)
+    {
+        var json = (JsonObject)Json.DeepClone();
+        json["architectures"] = new JsonArray(name);
+        return new ModelConfig(File, json);
     }
 
     /// <summary>A string, or null where the key is absent or null.</summary>

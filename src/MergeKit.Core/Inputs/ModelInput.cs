@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Inputs.Adapters;
@@ -78,7 +79,18 @@ public sealed record ModelInput(string Folder, ModelConfig? Config, Checkpoint C
             throw new InputException($"{place}: there is no such model folder");
         if (!isFile && File.Exists(Path.Combine(place, AdapterConfig.FileName)) && !File.Exists(Path.Combine(place, "config.json")))
             throw new InputException($"{place}: this is a LoRA adapter, not a model: name it behind its model (MODEL+{place})");
-        return new ModelInput(folder, ModelConfig.Read(place), Checkpoint.Open(place)) { Source = place };
+        var (config, checkpoint) = (ModelConfig.Read(place), Checkpoint.Open(place));
+        return new ModelInput(folder, Plain(config, checkpoint), checkpoint) { Source = place };
+    }
+
+    /// <summary>Decoded weights are not quantised any more, and the configuration must not say so.</summary>
+    private static ModelConfig Plain(ModelConfig config, Checkpoint checkpoint)
+    {
+        if (!config.Json.ContainsKey("quantization_config") || checkpoint.Tensors.All(tensor => tensor.Content is null))
+            return config;
+        var json = (JsonObject)config.Json.DeepClone();
+        json.Remove("quantization_config");
+        return ModelConfig.Of(config.File, json);
     }
 
     private static bool OwnTokenizer(ModelInput model, Adapter adapter) =>

@@ -62,6 +62,9 @@ public abstract class MergeMethod
     /// <summary>What happens to embeddings of different sizes.</summary>
     public virtual VocabularyCut VocabularyCut => VocabularyCut.None;
 
+    /// <summary>What the method wants to know of each model beside its weights.</summary>
+    public virtual StatisticsKind Statistics => StatisticsKind.None;
+
     /// <summary>Finds fault with a job whose values cannot work, each as a sentence without the tensor's name. Reads no data.</summary>
     public virtual IEnumerable<string> Check(TensorJob job) => [];
 

@@ -8,7 +8,11 @@ namespace MergeKit.Core.Merging;
 /// <param name="Data">Its elements.</param>
 /// <param name="IsBase">Whether it is the base model of the merge.</param>
 /// <param name="Parameters">The resolved per-model parameters.</param>
-public sealed record JobSource(string Model, ITensorSource Data, bool IsBase, IReadOnlyDictionary<string, double> Parameters);
+public sealed record JobSource(string Model, ITensorSource Data, bool IsBase, IReadOnlyDictionary<string, double> Parameters)
+{
+    /// <summary>What the model's statistics file says of the tensor; null where it says nothing or the method does not ask.</summary>
+    public ITensorSource? Statistics { get; init; }
+}
 
 /// <summary>One output tensor, decided down to the last parameter; no data read.</summary>
 /// <param name="Name">The output tensor's name.</param>

@@ -17,9 +17,9 @@ internal static class DocumentKinds
 {
     private static readonly DocumentKind[] All =
     [
+        CollapseDocument.Kind,
         MergeDocument.Kind,
-        new("experts", "a mixture-of-experts document"),
-        new("shared_experts", "a mixture-of-experts document"),
+        .. MoeDocument.Kinds,
         EnsembleDocument.Kind,
         EvaluateDocument.Kind,
         CascadeDocument.Kind,

@@ -113,6 +113,20 @@ internal sealed class Fields
         return null;
     }
 
+    /// <summary>A list of texts, which may be empty; none when it is wrong or absent.</summary>
+    public IReadOnlyList<string> Texts(string key)
+    {
+        if (this[key] is not { } node)
+            return [];
+        if (node is not YamlSequence sequence)
+        {
+            Problems.Error($"'{key}' is {node.Describe()}; wanted a list of texts, each after a dash", node.Location);
+            return [];
+        }
+
+        return [.. sequence.Items.Select(item => item is YamlScalar { Kind: ScalarKind.Text, Text: "" } ? "" : Values.Text(item, $"an entry of '{key}'", Problems, allowBlank: true)).OfType<string>()];
+    }
+
     /// <summary>Whether mappings of this kind have the key at all.</summary>
     public bool Declares(string key) => _table.Find(key) is not null;
 

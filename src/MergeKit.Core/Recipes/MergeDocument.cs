@@ -87,17 +87,19 @@ internal static class MergeDocument
         return new RecipeSlice(sources, ModelReader.Read(fields, "base_model"), ParameterReader.Read(fields), fields.Location);
     }
 
-    private static RecipeSource? Source(YamlNode node, KeyTable table, ProblemList problems)
+    /// <summary>An entry of a list of models.</summary>
+    public static RecipeSource? Source(YamlNode node, KeyTable table, ProblemList problems)
     {
         if (Fields.Open(node, table, problems) is not { } fields)
             return null;
         var model = ModelReader.Read(fields, "model");
         var range = table.Find("layer_range") is null ? null : Range(fields);
         var parameters = ParameterReader.Read(fields);
-        return model is null ? null : new RecipeSource(model, range, parameters, fields.Location);
+        return model is null ? null : new RecipeSource(model, range, parameters, fields.Location) { Statistics = table.Find("statistics") is null ? null : fields.Text("statistics") };
     }
 
-    private static LayerRange? Range(Fields fields)
+    /// <summary>The value of <c>layer_range</c>.</summary>
+    public static LayerRange? Range(Fields fields)
     {
         if (fields["layer_range"] is not { } node)
             return null;
@@ -120,7 +122,8 @@ internal static class MergeDocument
         return null;
     }
 
-    private static string? Name(Fields fields)
+    /// <summary>The document's name, which must do for a folder and for a model.</summary>
+    public static string? Name(Fields fields)
     {
         if (fields.Text("name") is not { } name)
             return null;

@@ -15,11 +15,15 @@ internal static class ModelReader
     {
         if (node is YamlMapping)
             return Fields.Open(node, RecipeKeys.Model, problems) is { } fields ? FromFields(fields) : null;
-        if (Values.Text(node, what, problems) is not { } text)
-            return null;
-        if (ModelReference.TryParse(text, node.Location, out var problem) is { } reference)
+        return Values.Text(node, what, problems) is { } text ? Parse(text, node.Location, what, problems) : null;
+    }
+
+    /// <summary>A model in the text form.</summary>
+    public static ModelReference? Parse(string text, SourceLocation location, string what, ProblemList problems)
+    {
+        if (ModelReference.TryParse(text, location, out var problem) is { } reference)
             return reference;
-        problems.Error($"{what} is '{Quoting.Shorten(text)}': {problem}", node.Location);
+        problems.Error($"{what} is '{Quoting.Shorten(text)}': {problem}", location);
         return null;
     }
 

@@ -48,11 +48,23 @@ public sealed record Recipe(
     /// <inheritdoc/>
     public SourceLocation Location { get; init; } = new(File, 1, 1);
 
+    /// <summary>What makes the result a mixture of experts; null for an ordinary merge.</summary>
+    public MoeSettings? Moe { get; init; }
+
+    /// <summary>The mixture whose experts are merged into a dense model; null for an ordinary merge.</summary>
+    public CollapseSettings? Collapse { get; init; }
+
+    /// <summary>What the result is, in a word or two: the merge method, or a mixture.</summary>
+    public string Kind => Moe is { } moe ? $"mixture of {moe.Expanded.Count} experts" : Collapse is null ? MergeMethod : $"collapse by {MergeMethod}";
+
     /// <summary>What the reader noticed that does not stop the merge.</summary>
     public IReadOnlyList<Problem> Warnings { get; init; } = [];
 
     /// <summary>Every model that the recipe names, each once, in the order of first mention: sources, then bases, then tokenizer sources.</summary>
-    public IReadOnlyList<ModelReference> AllModels()
+    public IReadOnlyList<ModelReference> AllModels() => [.. MergedModels().Concat(Tokenizer?.Models() ?? []).Distinct()];
+
+    /// <summary>The models whose tensors are merged, each once: sources, then bases.</summary>
+    public IReadOnlyList<ModelReference> MergedModels()
     {
         var slices = Modules.SelectMany(module => module.Slices).ToList();
         IEnumerable<ModelReference?> mentioned =
@@ -60,10 +72,15 @@ public sealed record Recipe(
             .. slices.SelectMany(slice => slice.Sources).Select(source => source.Model),
             BaseModel,
             .. slices.Select(slice => slice.BaseModel),
-            .. Tokenizer?.Models() ?? [],
+            .. Moe?.Models() ?? [],
+            Collapse?.Mixture,
         ];
         return [.. mentioned.OfType<ModelReference>().Distinct()];
     }
+
+    /// <summary>Whether a model gives its tokenizer alone: none of its tensors is read.</summary>
+    public bool IsTokenizerOnly(ModelReference model) => model.Equals(Tokenizer?.Model) && !MergedModels().Contains(model)
+        && Tokenizer.Tokens.All(rule => !model.Equals(rule.Source?.Model));
 }
 
 /// <summary>One part of an architecture (a language model, a vision tower) and what to merge it from.</summary>
@@ -88,7 +105,11 @@ public sealed record RecipeSlice(IReadOnlyList<RecipeSource> Sources, ModelRefer
 /// <param name="Range">Its layers, or null for all of them.</param>
 /// <param name="Parameters">Parameters for this model here.</param>
 /// <param name="Location">Where the entry stands.</param>
-public sealed record RecipeSource(ModelReference Model, LayerRange? Range, Parameters Parameters, SourceLocation Location);
+public sealed record RecipeSource(ModelReference Model, LayerRange? Range, Parameters Parameters, SourceLocation Location)
+{
+    /// <summary>The file with the model's statistics; null where none is named.</summary>
+    public string? Statistics { get; init; }
+}
 
 /// <summary>Layers <paramref name="Start"/> to <paramref name="End"/> - 1 of a source, counted from zero.</summary>
 /// <param name="Start">The first layer.</param>

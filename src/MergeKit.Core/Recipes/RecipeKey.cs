@@ -8,6 +8,9 @@ public enum KeyType
     /// <summary>Any text.</summary>
     Text,
 
+    /// <summary>A list of texts.</summary>
+    Texts,
+
     /// <summary>The name of a merge method.</summary>
     Method,
 

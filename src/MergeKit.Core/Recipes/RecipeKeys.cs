@@ -5,6 +5,8 @@ public static class RecipeKeys
 {
     private static readonly RecipeKey ModelKey = new("model", KeyType.Model, "The model: a folder, organisation/name, name@revision or model+adapter.", Required: true);
 
+    private static readonly RecipeKey Statistics = new("statistics", KeyType.Text, "A safetensors file (or folder of them) with the model's statistics, for the methods fisher and regmean.");
+
     /// <summary>The mapping form of a model's path.</summary>
     public static KeyTable ModelPath { get; } = new("modelPath", "a model path",
     [
@@ -25,6 +27,7 @@ public static class RecipeKeys
     [
         ModelKey,
         new("parameters", KeyType.Parameters, "Parameters of this model."),
+        Statistics,
     ]);
 
     /// <summary>An entry of a slice's <c>sources:</c>.</summary>
@@ -33,6 +36,7 @@ public static class RecipeKeys
         ModelKey,
         new("layer_range", KeyType.LayerRange, "The layers [a, b): a is the first, b one past the last, counted from zero.", Required: true),
         new("parameters", KeyType.Parameters, "Parameters of this model in this slice."),
+        Statistics,
     ]);
 
     /// <summary>An entry of <c>slices:</c>.</summary>

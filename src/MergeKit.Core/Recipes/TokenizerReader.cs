@@ -6,6 +6,9 @@ namespace MergeKit.Core.Recipes;
 /// <summary>Reads <c>tokenizer:</c>, <c>tokenizer_source:</c> and <c>chat_template:</c>.</summary>
 internal static class TokenizerReader
 {
+    /// <summary>How early recipes mark a model: <c>model:PATH</c>.</summary>
+    private const string OldModel = "model:";
+
     /// <summary>The tokenizer setting of a recipe, from whichever of its two keys is given.</summary>
     public static TokenizerSpec? Read(Fields recipe)
     {
@@ -52,6 +55,8 @@ internal static class TokenizerReader
         null => null,
         YamlScalar { Text: "union" } => (TokenizerSourceKind.Union, null),
         YamlScalar { Text: "base" } => (TokenizerSourceKind.Base, null),
+        YamlScalar { Text: var text } scalar when text.StartsWith(OldModel, StringComparison.Ordinal) =>
+            ModelReader.Parse(text[OldModel.Length..], scalar.Location, $"'{key}'", fields.Problems) is { } old ? (TokenizerSourceKind.Model, old) : null,
         _ => ModelReader.Read(fields, key) is { } model ? (TokenizerSourceKind.Model, model) : null,
     };
 

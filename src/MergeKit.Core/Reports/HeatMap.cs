@@ -3,7 +3,7 @@ using System.Text;
 
 namespace MergeKit.Core.Reports;
 
-/// <summary>A heat map of layers by components, as SVG: the stronger the colour, the larger the value.</summary>
+/// <summary>A heat map, as SVG: the stronger the colour, the larger the value.</summary>
 internal static class HeatMap
 {
     private const int Left = 120;
@@ -12,14 +12,13 @@ internal static class HeatMap
     private const int CellHeight = 18;
 
     /// <param name="title">For readers of the text alone.</param>
-    /// <param name="deltas">The cells; layers and components in the order of their first appearance.</param>
-    /// <param name="value">What is shown.</param>
+    /// <param name="cells">The cells; rows and columns in the order of their first appearance.</param>
     /// <param name="top">The value of full colour; null: the largest.</param>
-    public static string Svg(string title, IReadOnlyList<LayerDelta> deltas, Func<LayerDelta, double> value, double? top)
+    public static string Svg(string title, IReadOnlyList<(string Row, string Column, double Value)> cells, double? top)
     {
-        var layers = deltas.Select(delta => delta.Layer).Distinct(StringComparer.Ordinal).ToList();
-        var components = deltas.Select(delta => delta.Component).Distinct(StringComparer.Ordinal).ToList();
-        var full = top ?? deltas.Select(value).Where(double.IsFinite).DefaultIfEmpty(0).Max();
+        var layers = cells.Select(cell => cell.Row).Distinct(StringComparer.Ordinal).ToList();
+        var components = cells.Select(cell => cell.Column).Distinct(StringComparer.Ordinal).ToList();
+        var full = top ?? cells.Select(cell => cell.Value).Where(double.IsFinite).DefaultIfEmpty(0).Max();
         var (width, height) = (Left + (components.Count * CellWidth) + 160, Top + (layers.Count * CellHeight) + 8);
         var svg = new StringBuilder();
         svg.Append(CultureInfo.InvariantCulture, $"<svg role=\"img\" aria-label=\"{Html.Escape(title)}\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">\n");
@@ -29,16 +28,16 @@ internal static class HeatMap
         foreach (var (row, layer) in layers.Index())
             svg.Append(CultureInfo.InvariantCulture,
                 $"<text x=\"{Left - 8}\" y=\"{Top + (row * CellHeight) + 13}\" text-anchor=\"end\">{Html.Escape(Short(layer))}</text>\n");
-        foreach (var delta in deltas)
-            Cell(svg, delta, value(delta), full, components.IndexOf(delta.Component), layers.IndexOf(delta.Layer));
+        foreach (var cell in cells)
+            Cell(svg, cell, full, components.IndexOf(cell.Column), layers.IndexOf(cell.Row));
         Legend(svg, full, Left + (components.Count * CellWidth) + 24);
         return svg.Append("</svg>\n").ToString();
     }
 
-    private static void Cell(StringBuilder svg, LayerDelta delta, double value, double full, int column, int row) => svg.Append(
+    private static void Cell(StringBuilder svg, (string Row, string Column, double Value) cell, double full, int column, int row) => svg.Append(
         CultureInfo.InvariantCulture,
-        $"<rect class=\"cell\" x=\"{Left + (column * CellWidth)}\" y=\"{Top + (row * CellHeight)}\" width=\"{CellWidth}\" height=\"{CellHeight}\" fill-opacity=\"{Opacity(value, full):0.###}\">"
-        + $"<title>{Html.Escape($"{delta.Layer}, {delta.Component}: {Numbers.Text(value)}")}</title></rect>\n");
+        $"<rect class=\"cell\" x=\"{Left + (column * CellWidth)}\" y=\"{Top + (row * CellHeight)}\" width=\"{CellWidth}\" height=\"{CellHeight}\" fill-opacity=\"{Opacity(cell.Value, full):0.###}\">"
+        + $"<title>{Html.Escape($"{cell.Row}, {cell.Column}: {Numbers.Text(cell.Value)}")}</title></rect>\n");
 
     private static void Legend(StringBuilder svg, double full, int x)
     {

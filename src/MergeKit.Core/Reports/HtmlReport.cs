@@ -30,6 +30,8 @@ public static class HtmlReport
             Comparisons(html, result.Comparisons);
         }
 
+        foreach (var routers in report.Routers)
+            RouterSection.Write(html, routers);
         if (report.Layers.Count > 0)
             Layers(html, report.Layers);
         if (report.Result is not null)
@@ -94,9 +96,9 @@ public static class HtmlReport
     private static void Layers(StringBuilder html, IReadOnlyList<LayerDelta> layers)
     {
         html.Append("<h2>What the merge changed</h2>\n<figure><figcaption>Norm of the change relative to the base, by layer</figcaption>\n")
-            .Append(HeatMap.Svg("relative norm of the change", layers, delta => delta.RelativeNorm, top: null))
+            .Append(HeatMap.Svg("relative norm of the change", [.. layers.Select(delta => (delta.Layer, delta.Component, delta.RelativeNorm))], top: null))
             .Append("</figure>\n<figure><figcaption>Sign conflict between the sources: share of entries</figcaption>\n")
-            .Append(HeatMap.Svg("sign conflict", layers, delta => delta.SignConflict, top: 1))
+            .Append(HeatMap.Svg("sign conflict", [.. layers.Select(delta => (delta.Layer, delta.Component, delta.SignConflict))], top: 1))
             .Append("</figure>\n");
     }
 }

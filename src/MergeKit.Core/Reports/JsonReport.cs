@@ -10,7 +10,8 @@ namespace MergeKit.Core.Reports;
 /// <c>{format, title, notes: [text], one_tokenizer, models: [name], data_sets: [name],
 /// results: [{model, data_set, tokenizer, metrics: {name: {value, interval: [low, high] | null, method, higher_is_better, n}}, items?: [...]}],
 /// comparisons: [{model, baseline, data_set, metric, difference, interval, p, p_holm, test, detectable}],
-/// layers: [{layer, component, relative_norm, sign_conflict}]}</c>. Numbers that JSON cannot hold (NaN, infinite) are null. Intervals are of 95 %.</summary>
+/// layers: [{layer, component, relative_norm, sign_conflict}], routers?: [{title, experts, domains, layers: [{layer, ...}]}], vocabulary?: {...}}</c>, the last as in
+/// <see cref="VocabularyJson"/>. Numbers that JSON cannot hold (NaN, infinite) are null. Intervals are of 95 %.</summary>
 public static class JsonReport
 {
     /// <summary>The value of <c>format</c>.</summary>
@@ -38,6 +39,14 @@ public static class JsonReport
                 Number(json, "relative_norm", layer.RelativeNorm);
                 Number(json, "sign_conflict", layer.SignConflict);
             });
+            if (report.Routers.Count > 0)
+                RouterSection.Write(json, report.Routers);
+            if (report.Vocabulary is { } vocabulary)
+            {
+                json.WritePropertyName("vocabulary");
+                VocabularyJson.Of(vocabulary).WriteTo(json);
+            }
+
             json.WriteEndObject();
         }
 

@@ -33,39 +33,42 @@ public sealed class ChatTemplate
     public static ChatTemplate? Load(string modelFolder, TemplateOptions? options = null)
     {
         options ??= TemplateOptions.Chat;
-        var templates = new Dictionary<string, Template>(StringComparer.Ordinal);
-        var config = ReadJson(Path.Combine(modelFolder, ConfigFile));
+        var sources = Sources(modelFolder);
+        return sources.Count == 0 ? null : new ChatTemplate(
+            sources.ToDictionary(pair => pair.Key, pair => Template.Parse(pair.Value.Text, options with { Name = pair.Value.File }), StringComparer.Ordinal),
+            Tokens(ReadJson(Path.Combine(modelFolder, ConfigFile))));
+    }
+
+    /// <summary>The text of a model's default template, found as <see cref="Load"/> finds it; null where there is none.</summary>
+    public static string? DefaultText(string modelFolder) => Sources(modelFolder).TryGetValue("default", out var source) ? source.Text : null;
+
+    private static Dictionary<string, (string Text, string File)> Sources(string modelFolder)
+    {
+        var sources = new Dictionary<string, (string Text, string File)>(StringComparer.Ordinal);
         if (File.Exists(Path.Combine(modelFolder, TemplateFile)))
-            Add("default", ReadText(Path.Combine(modelFolder, TemplateFile)), TemplateFile);
+            sources["default"] = (ReadText(Path.Combine(modelFolder, TemplateFile)), TemplateFile);
         var additional = Path.Combine(modelFolder, "additional_chat_templates");
         if (Directory.Exists(additional))
             foreach (var file in Directory.EnumerateFiles(additional, "*.jinja").Order(StringComparer.Ordinal))
-                Add(Path.GetFileNameWithoutExtension(file), ReadText(file), Path.GetFileName(file));
-        if (templates.Count == 0)
-            AddFromConfig(config, ConfigFile);
-        if (templates.Count == 0)
-            AddFromConfig(ReadJson(Path.Combine(modelFolder, "chat_template.json")), "chat_template.json");
-        return templates.Count == 0 ? null : new ChatTemplate(templates, Tokens(config));
+                sources[Path.GetFileNameWithoutExtension(file)] = (ReadText(file), Path.GetFileName(file));
+        foreach (var name in new[] { ConfigFile, "chat_template.json" })
+            if (sources.Count == 0)
+                foreach (var (template, text) in FromConfig(ReadJson(Path.Combine(modelFolder, name)), name))
+                    sources[template] = (text, name);
+        return sources;
+    }
 
-        void Add(string name, string source, string file) => templates[name] = Template.Parse(source, options with { Name = file });
+    private static IEnumerable<(string Name, string Text)> FromConfig(JsonElement? json, string file)
+    {
+        if (json is not { ValueKind: JsonValueKind.Object } root || !root.TryGetProperty("chat_template", out var value) || value.ValueKind == JsonValueKind.Null)
+            return [];
+        if (value.ValueKind == JsonValueKind.String)
+            return [("default", value.GetString()!)];
+        return value.ValueKind == JsonValueKind.Array ? value.EnumerateArray().Select(entry => (Field(entry, "name"), Field(entry, "template"))) : throw Wrong(file, value);
 
-        void AddFromConfig(JsonElement? json, string file)
-        {
-            if (json is not { ValueKind: JsonValueKind.Object } root || !root.TryGetProperty("chat_template", out var value) || value.ValueKind == JsonValueKind.Null)
-                return;
-            if (value.ValueKind == JsonValueKind.String)
-            {
-                Add("default", value.GetString()!, file);
-                return;
-            }
-
-            foreach (var entry in value.ValueKind == JsonValueKind.Array ? value.EnumerateArray().ToArray() : throw Wrong(file, value))
-                Add(Field(entry, "name"), Field(entry, "template"), file);
-
-            string Field(JsonElement entry, string key) =>
-                entry.ValueKind == JsonValueKind.Object && entry.TryGetProperty(key, out var text) && text.ValueKind == JsonValueKind.String
-                    ? text.GetString()! : throw Wrong(file, entry);
-        }
+        string Field(JsonElement entry, string key) =>
+            entry.ValueKind == JsonValueKind.Object && entry.TryGetProperty(key, out var text) && text.ValueKind == JsonValueKind.String
+                ? text.GetString()! : throw Wrong(file, entry);
     }
 
     /// <summary>Renders a conversation. Errors: <see cref="TemplateException"/>; with <see cref="TemplateException.Raised"/> the template refuses the conversation.</summary>

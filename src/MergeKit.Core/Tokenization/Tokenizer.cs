@@ -1,7 +1,11 @@
 using System.Text.Json.Nodes;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Tokenization.Added;
 using MergeKit.Core.Tokenization.Decoders;
+using MergeKit.Core.Tokenization.Json;
+using MergeKit.Core.Tokenization.Models;
 using MergeKit.Core.Tokenization.PostProcessors;
+using MergeKit.Core.Tokenization.Vocabularies;
 
 namespace MergeKit.Core.Tokenization;
 
@@ -15,11 +19,12 @@ public sealed class Tokenizer
 {
     private readonly TokenizerPipeline _pipeline;
     private readonly Lazy<JsonObject> _json;
+    private readonly RoleTokens _roles;
 
     private Tokenizer(TokenizerFiles files)
     {
         var problems = new List<Problem>();
-        File = files.File;
+        (File, Text) = (files.File, files.Json);
         _pipeline = TokenizerPipeline.Read(files.File, files.Json, problems);
         _json = new Lazy<JsonObject>(() => ReadJson(files));
         var vocabulary = new Dictionary<string, int>(_pipeline.Model.Vocabulary.Ids, StringComparer.Ordinal);
@@ -28,9 +33,9 @@ public sealed class Tokenizer
         Vocabulary = vocabulary;
         VocabularySize = 1 + vocabulary.Values.Append(_pipeline.Model.Vocabulary.HighestId).Max();
         Problems = problems;
-        var roles = RoleTokens.Read(files.Settings);
+        _roles = RoleTokens.Read(files.Settings);
         int? Id(string? token) => token is null ? null : TokenToId(token);
-        (BosId, EosId, PadId, UnkId) = (Id(roles.Bos), Id(roles.Eos), Id(roles.Pad), Id(roles.Unknown));
+        (BosId, EosId, PadId, UnkId) = (Id(_roles.Bos), Id(_roles.Eos), Id(_roles.Pad), Id(_roles.Unknown));
     }
 
     /// <summary>Where it was read from, for messages.</summary>
@@ -60,6 +65,48 @@ public sealed class Tokenizer
 
     /// <summary>The id of <c>unk_token</c>; null where there is none.</summary>
     public int? UnkId { get; }
+
+    /// <summary>What decides whether its tokens mean the same as those of another.</summary>
+    public TokenizerKind Kind => _pipeline.Kind;
+
+    /// <summary>The text of the file.</summary>
+    internal string Text { get; }
+
+    /// <summary>Which tokens begin, end and pad sequences.</summary>
+    internal RoleTokens Roles => _roles;
+
+    /// <summary>The added tokens.</summary>
+    internal IReadOnlyCollection<AddedToken> AddedTokens => _pipeline.Added.Tokens;
+
+    /// <summary>The added token of this text, or null.</summary>
+    internal AddedToken? FindAdded(string token) => _pipeline.Added.Find(token);
+
+    /// <summary>The tokens of one word, spelt as in the vocabulary: nothing but the model sees it.</summary>
+    internal int[] EncodeWord(string word)
+    {
+        var output = new TokenList();
+        if (word.Length > 0)
+            _pipeline.Model.Tokenize(word, output);
+        return output.Ids.ToArray();
+    }
+
+    /// <summary>The tokens of the model itself.</summary>
+    internal Vocabulary ModelVocabulary => _pipeline.Model.Vocabulary;
+
+    /// <summary>The log-probability of a token of a Unigram model; 0 for other models.</summary>
+    internal double Score(int id) => _pipeline.Model is UnigramModel unigram ? unigram.Score(id) : 0;
+
+    /// <summary>The lowest log-probability of a Unigram model; 0 for other models.</summary>
+    internal double LowestScore => _pipeline.Model is UnigramModel unigram ? unigram.LowestScore : 0;
+
+    /// <summary>The merges of a byte-pair model in order, read from the text; none for other models.</summary>
+    internal IReadOnlyList<TokenMerge> Merges()
+    {
+        if (Kind.Model != "BPE")
+            return [];
+        using var document = JsonText.Parse(File, Text);
+        return BytePairReader.Merges(new JsonScope(File, "$", document.RootElement).Get("model").Get("merges"));
+    }
 
     /// <summary>Reads a tokenizer from a model folder, or from a tokenizer.json with its neighbours.</summary>
     /// <exception cref="InputException">A file is missing, malformed, or describes a component that is not supported.</exception>

@@ -7,6 +7,7 @@ using MergeKit.Core.Tokenization.Models;
 using MergeKit.Core.Tokenization.Normalizers;
 using MergeKit.Core.Tokenization.PostProcessors;
 using MergeKit.Core.Tokenization.PreTokenizers;
+using MergeKit.Core.Tokenization.Vocabularies;
 
 namespace MergeKit.Core.Tokenization;
 
@@ -24,6 +25,7 @@ internal sealed class TokenizerPipeline
     {
         _normalizer = NormalizerReader.Read(root.Get("normalizer"));
         Model = ModelReader.Read(root.Get("model"));
+        Kind = TokenizerKind.Read(root, ModelReader.TypeOf(root.Get("model")));
         Added = AddedVocabulary.Read(root.Get("added_tokens"), Model, _normalizer, problems);
         var steps = PreTokenizerReader.Read(root.Get("pre_tokenizer"));
         // Where bytes become characters last, the encoder does it, so that known words never need it.
@@ -36,6 +38,9 @@ internal sealed class TokenizerPipeline
 
     /// <summary>The model.</summary>
     public TokenModel Model { get; }
+
+    /// <summary>How its tokens spell text.</summary>
+    public TokenizerKind Kind { get; }
 
     /// <summary>The added tokens.</summary>
     public AddedVocabulary Added { get; }

@@ -32,7 +32,7 @@ internal sealed class Engine : IDisposable
 
     public NetworkWeights Weights { get; private set; }
 
-    public Transformer Transformer { get; private set; }
+    public Transformer Transformer { get; }
 
     public IReadOnlyList<Problem> Warnings { get; }
 
@@ -87,8 +87,7 @@ internal sealed class Engine : IDisposable
         {
             write();
             Weights = WeightLoader.Load(Architecture, _config, Network, _source, Backend, []);
-            Transformer.Dispose();
-            Transformer = new Transformer(Backend, Weights);
+            Transformer.Rebind(Weights);
         }
     }
 

@@ -44,6 +44,37 @@ public class DocumentsTests
         Assert.Equal(["a", "b", "c", "out", "recipes"], Directory.GetFileSystemEntries(scratch.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal));
     }
 
+    /// <summary>Three stages of methods that read their inputs several times, written and not: the same bytes.</summary>
+    [Fact]
+    public void Stages_that_are_not_written_give_the_same_bits()
+    {
+        using var scratch = Scratch("""
+            name: half
+            merge_method: slerp
+            base_model: a
+            models: [{model: a}, {model: b}]
+            parameters: {t: 0.3}
+            dtype: bfloat16
+            ---
+            name: trimmed
+            merge_method: dare_ties
+            base_model: half
+            models:
+            - {model: c, parameters: {weight: 0.7, density: 0.4}}
+            - {model: b, parameters: {weight: 0.5, density: 0.6}}
+            dtype: float32
+            ---
+            merge_method: model_stock
+            base_model: half
+            models: [{model: trimmed}, {model: c}]
+            dtype: float32
+            """);
+        Assert.Equal(0, Run(scratch, "written", "-I", "stages").ExitCode);
+        Assert.Equal(0, Run(scratch, "held").ExitCode);
+        Assert.Equal(Weights(scratch, "written"), Weights(scratch, "held"));
+        Assert.Contains("`trimmed` is made by", File.ReadAllText(scratch.Join("held", "README.md")), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void With_one_the_stages_stay_and_are_used_again()
     {

@@ -21,6 +21,8 @@ internal sealed class MergeKitProcess : IDisposable
 
     public int Id => _process.Id;
 
+    public bool HasEnded => _process.HasExited;
+
     public static MergeKitProcess Start(params IEnumerable<string> arguments) => StartUnder(Program, arguments);
 
     /// <summary>Starts the program through another one, such as <c>setpriv</c>.</summary>

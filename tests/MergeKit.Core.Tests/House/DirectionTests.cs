@@ -8,7 +8,7 @@ public partial class DirectionTests
     /// <summary>The folders of MergeKit.Core in the order of the architecture: each may use itself and what stands above it.</summary>
     private static readonly string[] Order =
     [
-        "Diagnostics", "Numerics", "Checkpoints", "Architectures", "Recipes", "Inputs", "Templating", "Tokenization", "Merging", "Inspection", "Moe",
+        "Diagnostics", "Numerics", "Checkpoints", "Architectures", "Recipes", "Inputs", "Conversion", "Templating", "Tokenization", "Merging", "Inspection", "Moe",
         "Models", "Ensembles", "Evaluation", "Workflows", "Search", "Reports",
     ];
 

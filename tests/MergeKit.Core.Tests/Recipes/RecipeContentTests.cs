@@ -116,6 +116,7 @@ public class RecipeContentTests
     [InlineData("tokenizer_source: union", TokenizerSourceKind.Union, null)]
     [InlineData("tokenizer_source: base", TokenizerSourceKind.Base, null)]
     [InlineData("tokenizer_source: org/m@r", TokenizerSourceKind.Model, "org/m@r")]
+    [InlineData("tokenizer_source: model:org/m@r", TokenizerSourceKind.Model, "org/m@r")]
     [InlineData("tokenizer: {}", TokenizerSourceKind.Union, null)]
     [InlineData("tokenizer: {source: base}", TokenizerSourceKind.Base, null)]
     public void TokenizerSources(string yaml, TokenizerSourceKind kind, string? model)

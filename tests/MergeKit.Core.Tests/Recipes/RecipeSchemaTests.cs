@@ -100,6 +100,22 @@ public class RecipeSchemaTests
         Assert.Equal(valid, IsRead(yaml));
     }
 
+    [Theory]
+    [InlineData("search: greedy_soup\nmodels: [{model: a}, {model: b+c}]\naccept: non_worse\ntune: [{data: v.txt, tokens: 100, weight: 0.5}]\ntest: [{data: t.txt}]\nseed: 0", true)]
+    [InlineData("search: cma_es\nrecipe: {merge_method: linear, models: [{model: a, parameters: {weight: {search: [0, 1], start: 0.5}}}]}\ntune: [{data: v.txt}]", true)]
+    [InlineData("search: scale\nbase_model: b\nmodels: [{model: a}]\nscales: [0, 0.5]\ntune: [{data: v.txt}]\ncontrol: [{data: c.txt}]", true)]
+    [InlineData("genome: {models: [a, {model: {path: b}}], merge_method: linear, filters: [mlp], layer_granularity: 4}\ntasks: [t.jsonl, {name: u.jsonl, weight: 2}]\nlimit: 5", true)]
+    [InlineData("search: greedy_soup\nmodels: [{model: a}]\ntune: [{dat: v.txt}]", false)]
+    [InlineData("search: greedy_soup\nmodels: [{model: a}]\ntune: []", false)]
+    [InlineData("search: greedy_soup\nmodels: [{model: a}]\ntune: [{data: v.txt}]\nseeds: 1", false)]
+    [InlineData("search: cma_es\nrecipe: 3\ntune: [{data: v.txt}]", false)]
+    [InlineData("genome: {models: [a], merge_method: linear, smoth: true}\ntasks: [t.jsonl]", false)]
+    public void The_schema_knows_search_documents(string yaml, bool valid)
+    {
+        Assert.Equal(valid, IsValid(yaml));
+        Assert.Equal(valid, Record.Exception(() => RecipeReader.ParseDocuments("s.yml", yaml)) is null);
+    }
+
     private static bool IsRead(string yaml)
     {
         try

@@ -48,8 +48,12 @@ public static class Factoring
         TensorCodec.Round(options.Type, a);
         TensorCodec.Round(options.Type, b);
         var module = new FactoredModule(name, a, b, rank, inputs, outputs, isEmbedding, options.Type);
-        return (module, new FactoringReport(name, rank, Math.Sqrt(TensorMath.Dot(delta, delta)), Residual(delta, module, loop)));
+        return (module, Report(delta, module, loop));
     }
+
+    /// <summary>What a module's factors leave over of a delta.</summary>
+    public static FactoringReport Report(float[] delta, FactoredModule module, ParallelLoop loop) =>
+        new(module.Name, module.Rank, Math.Sqrt(TensorMath.Dot(delta, delta)), Residual(delta, module, loop));
 
     private static double Residual(float[] delta, FactoredModule module, ParallelLoop loop)
     {

@@ -22,7 +22,11 @@ public static class InputIdentity
                 text.Append(CultureInfo.InvariantCulture, $" {source.Data.Description} {source.Data.Type} {source.Data.Count} {source.IsBase} {Text(source.Parameters)}\n");
         }
 
-        foreach (var file in plan.Models.SelectMany(model => model.Checkpoint.Files))
+        foreach (var (name, content) in plan.Texts.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+            text.Append(CultureInfo.InvariantCulture, $"{name} {Convert.ToHexStringLower(XxHash128.Hash(Encoding.UTF8.GetBytes(content)))}\n");
+        foreach (var stage in plan.Models.Select(model => model.Stage).OfType<StageModel>())
+            text.Append(CultureInfo.InvariantCulture, $"{stage.Name} {stage.Identity}\n");
+        foreach (var file in plan.Models.Concat(plan.Lenders).SelectMany(model => model.Checkpoint.Files).Concat(plan.Statistics.Files))
             text.Append(CultureInfo.InvariantCulture, $"{Path.GetFullPath(file.File)} {file.Length} {file.Changed.Ticks}\n");
         foreach (var file in plan.Copies.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => new FileInfo(pair.Value)))
             text.Append(CultureInfo.InvariantCulture, $"{file.FullName} {(file.Exists ? file.Length : -1)} {file.LastWriteTimeUtc.Ticks}\n");
@@ -31,7 +35,7 @@ public static class InputIdentity
 
     /// <summary>An input file that is no longer what it was when the plan was made, or null.</summary>
     internal static string? ChangedFile(MergePlan plan) =>
-        plan.Models.SelectMany(model => model.Checkpoint.Files).FirstOrDefault(file => file.IsStale)?.File;
+        plan.Models.Concat(plan.Lenders).SelectMany(model => model.Checkpoint.Files).Concat(plan.Statistics.Files).FirstOrDefault(file => file.IsStale)?.File;
 
     private static string Text(IReadOnlyDictionary<string, double> parameters) =>
         string.Join(',', parameters.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => string.Create(CultureInfo.InvariantCulture, $"{pair.Key}={pair.Value:R}")));

@@ -121,6 +121,8 @@ public sealed class MergeRunner(MergePlan plan, MergeProgress progress)
             folder.WriteText("config.json", config);
         foreach (var (name, source) in plan.Copies)
             folder.CopyFile(name, source);
+        foreach (var (name, text) in plan.Texts)
+            folder.WriteText(name, text);
     }
 
     private void RequireUnchanged()

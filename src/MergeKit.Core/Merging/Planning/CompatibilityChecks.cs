@@ -31,13 +31,14 @@ internal static class CompatibilityChecks
             CheckArchitecture(plan, template, model, problems);
             foreach (var key in MustAgree)
                 Compare(key, template, model, problems, Severity.Error, "the tensors do not mean the same");
-            foreach (var key in HadBetterAgree)
+            foreach (var key in HadBetterAgree.Where(key => plan.Recipe.Tokenizer is null || !key.EndsWith("_token_id", StringComparison.Ordinal)))
                 Compare(key, template, model, problems, Severity.Warning, $"the result gets that of '{template}'");
             CompareHeads(template, model, problems);
         }
 
         CheckTypes(plan, problems);
-        VocabularyCheck.Check(plan.Models, template, problems);
+        if (plan.Recipe.Tokenizer is null)
+            VocabularyCheck.Check(plan.Models, template, problems);
     }
 
     private static void CheckArchitecture(MergePlan plan, LoadedModel template, LoadedModel model, List<Problem> problems)
@@ -67,11 +68,26 @@ internal static class CompatibilityChecks
                 + "the embedding stands in for the missing lm_head", model.Reference.Location));
     }
 
+    /// <summary>Quantised inputs: what they are decoded from, and what becomes of the result's type.</summary>
+    private static void NoteDecoded(MergePlan plan, List<Problem> problems)
+    {
+        var isFloat32 = plan.Recipe.DType is null && plan.Recipe.OutDType is null;
+        foreach (var model in plan.Models)
+        {
+            var forms = model.Checkpoint.Tensors.Where(tensor => tensor is { Content: not null, DType: DType.F32 }).GroupBy(tensor => tensor.Content!.Form, StringComparer.Ordinal)
+                .Where(group => group.Key is not "LoRA" and not "adapter").Select(group => $"{group.Count()} tensors from {group.Key}").ToList();
+            if (forms.Count > 0)
+                problems.Add(Problem.Note($"model '{model}': {string.Join(", ", forms)}, decoded to float32 when read (to one rounding of 2^-24)"
+                    + (isFloat32 ? "; without out_dtype the result is float32" : ""), model.Reference.Location));
+        }
+    }
+
     private static void CheckTypes(MergePlan plan, List<Problem> problems)
     {
         foreach (var (key, type) in new[] { ("dtype", plan.Recipe.DType), ("out_dtype", plan.Recipe.OutDType) })
             if (type is { } given && !given.IsFloat())
                 problems.Add(Problem.Error($"{key}: {given.TorchName()} is not a floating-point type", plan.Recipe.MethodLocation));
+        NoteDecoded(plan, problems);
         if (plan.Recipe.DType is not null)
             return;
         var types = plan.Models.Select(model => (model, main: model.Checkpoint.Tensors.Where(tensor => tensor.DType.IsFloat())

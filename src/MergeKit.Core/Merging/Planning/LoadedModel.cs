@@ -1,6 +1,7 @@
 using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Recipes;
 
 namespace MergeKit.Core.Merging.Planning;
@@ -10,7 +11,8 @@ public sealed class LoadedModel(ModelReference reference, string folder, Checkpo
 {
     private const int MostLayers = 1_000_000;
 
-    internal static readonly string[] LayerCountKeys = ["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
+    /// <summary>Keys of a configuration that may hold the number of layers.</summary>
+    public static IReadOnlyList<string> CountKeys { get; } = ["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
 
     /// <summary>How the recipe names it.</summary>
     public ModelReference Reference { get; } = reference;
@@ -20,6 +22,9 @@ public sealed class LoadedModel(ModelReference reference, string folder, Checkpo
 
     /// <summary>A text that opens the same model again: the folder or file, with <c>+adapter</c> where one is folded in.</summary>
     public string Source { get; init; } = folder;
+
+    /// <summary>The earlier document whose result it is; null for stored models.</summary>
+    public StageModel? Stage { get; init; }
 
     /// <summary>Its weights.</summary>
     public Checkpoint Checkpoint { get; } = checkpoint;
@@ -34,7 +39,7 @@ public sealed class LoadedModel(ModelReference reference, string folder, Checkpo
     public HashSet<string> Used { get; } = new(StringComparer.Ordinal);
 
     /// <summary>The key of its configuration that holds the number of layers, if there is one.</summary>
-    public string? LayerCountKey { get; } = config is null ? null : LayerCountKeys.FirstOrDefault(key => config.Json[key] is not null);
+    public string? LayerCountKey { get; } = config is null ? null : CountKeys.FirstOrDefault(key => config.Json[key] is not null);
 
     /// <summary>Number of layers: what the configuration says, else what the names show.</summary>
     public int LayerCount { get; } = CountLayers(config, weights);
@@ -44,7 +49,7 @@ public sealed class LoadedModel(ModelReference reference, string folder, Checkpo
 
     private static int CountLayers(ModelConfig? config, IReadOnlyList<WeightSpec> weights)
     {
-        var key = config is null ? null : LayerCountKeys.FirstOrDefault(name => config.Json[name] is not null);
+        var key = config is null ? null : CountKeys.FirstOrDefault(name => config.Json[name] is not null);
         var count = key is not null ? config!.RequireInt(key) : weights.Max(weight => (long?)weight.Layer) + 1 ?? 0;
         return count is >= 0 and <= MostLayers ? (int)count
             : throw new InputException($"{config?.File ?? "the tensors' names"}: {(key is null ? "the highest layer number makes" : $"{key} is")} {count} layers; 0 to {MostLayers} are believed");

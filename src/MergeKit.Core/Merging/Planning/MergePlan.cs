@@ -1,5 +1,6 @@
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Merging.Planning.Vocabulary;
 using MergeKit.Core.Numerics;
 using MergeKit.Core.Recipes;
 
@@ -12,10 +13,14 @@ public sealed class MergePlan : IDisposable
 
     private readonly bool _ownsModels;
 
-    internal MergePlan(Recipe recipe, PlanOptions options, bool ownsModels = true) => (Recipe, Options, _ownsModels) = (recipe, options, ownsModels);
+    internal MergePlan(Recipe recipe, PlanOptions options, bool ownsModels = true) =>
+        (Recipe, Options, _ownsModels, Statistics) = (recipe, options, ownsModels, new StatisticsFiles(options, recipe.File));
+
+    /// <summary>The statistics files that were opened.</summary>
+    internal StatisticsFiles Statistics { get; }
 
     /// <summary>What the user wrote.</summary>
-    public Recipe Recipe { get; }
+    public Recipe Recipe { get; internal set; }
 
     /// <summary>What the command line added.</summary>
     public PlanOptions Options { get; }
@@ -23,8 +28,18 @@ public sealed class MergePlan : IDisposable
     /// <summary>The models that could be opened.</summary>
     public IReadOnlyList<LoadedModel> Models { get; internal set; } = [];
 
-    /// <summary>The model whose configuration and tokenizer the result gets.</summary>
+    /// <summary>Models that are not merged: rules for single tokens take rows from them.</summary>
+    public IReadOnlyList<LoadedModel> Lenders { get; internal set; } = [];
+
+    /// <summary>The models by folder, each with its name: the experts of a mixture that is taken apart count as one.</summary>
+    public IReadOnlyList<(string Name, LoadedModel Model)> Inputs =>
+        [.. Models.Select(model => (Name: Recipe.Collapse is { } collapse && !model.Reference.Equals(Recipe.BaseModel) ? collapse.Mixture.ToString() : model.ToString(), model)).DistinctBy(pair => pair.Name)];
+
+    /// <summary>The model whose configuration the result gets, and whose tokenizer unless the recipe says otherwise.</summary>
     public LoadedModel? Template { get; internal set; }
+
+    /// <summary>The result's vocabulary where the recipe sets it; null: rows stay as they are numbered.</summary>
+    public VocabularyPlan? Vocabulary { get; internal set; }
 
     /// <summary>The output tensors in the order they are written.</summary>
     public IReadOnlyList<TensorJob> Jobs { get; internal set; } = [];
@@ -37,6 +52,9 @@ public sealed class MergePlan : IDisposable
 
     /// <summary>Files copied beside the weights: name in the result to source path.</summary>
     public IReadOnlyDictionary<string, string> Copies { get; internal set; } = new Dictionary<string, string>();
+
+    /// <summary>Small text files written beside the weights: name to text.</summary>
+    public IReadOnlyDictionary<string, string> Texts { get; internal set; } = new Dictionary<string, string>();
 
     /// <summary>The output files and where each tensor lies in them.</summary>
     public ShardLayout? Layout { get; internal set; }
@@ -58,6 +76,7 @@ public sealed class MergePlan : IDisposable
 
     /// <summary>Working memory of the merge in bytes, mapped file pages and the runtime apart.</summary>
     public long WorkingBytes => Options.Threads * Execution.WorkerBuffers.Size(RowsPerWorker, ChunkElements)
+        + Models.Sum(model => model.Stage?.Plan.WorkingBytes ?? 0)
         + Jobs.Select(job => job.Method.WorkingBytes(job, Options.Threads)).OrderDescending().Take(Options.Threads).Sum();
 
     /// <summary>Rows of floats that each worker needs: sources, scratch, result.</summary>
@@ -70,7 +89,8 @@ public sealed class MergePlan : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var model in Models.Where(_ => _ownsModels))
+        foreach (var model in Models.Concat(Lenders).Where(_ => _ownsModels))
             model.Checkpoint.Dispose();
+        Statistics.Dispose();
     }
 }

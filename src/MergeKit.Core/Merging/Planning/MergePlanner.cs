@@ -1,5 +1,6 @@
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Merging.Planning.Vocabulary;
 using MergeKit.Core.Recipes;
 
 namespace MergeKit.Core.Merging.Planning;
@@ -8,34 +9,40 @@ namespace MergeKit.Core.Merging.Planning;
 public static class MergePlanner
 {
     /// <summary>Decides every output tensor.</summary>
-    public static MergePlan Plan(Recipe recipe, PlanOptions options)
+    public static MergePlan Plan(Recipe recipe, PlanOptions options) =>
+        Plan(recipe, options, problems => new ModelLoader(options, problems).Load(recipe));
+
+    /// <summary>The same for models that <paramref name="load"/> gives; what it could not open it notes.</summary>
+    internal static MergePlan Plan(Recipe recipe, PlanOptions options, Func<List<Problem>, Dictionary<ModelReference, LoadedModel>> load)
     {
         var problems = new List<Problem>(recipe.Warnings);
         var plan = new MergePlan(recipe, options);
         var method = FindMethod(recipe, problems);
-        RefuseUnbuilt(recipe, problems);
-        var models = new ModelLoader(options, problems).Load(recipe);
-        plan.Models = [.. models.Values];
-        if (method is not null && models.Count == recipe.AllModels().Count)
+        CheckModules(recipe, problems);
+        RefuseForRaw(recipe, options, problems);
+        var models = load(problems);
+        TakeModels(plan, models);
+        if (method is not null && models.Count == recipe.AllModels().Count(model => !recipe.IsTokenizerOnly(model)))
             PlanTensors(plan, method, models, problems);
         plan.Problems = [.. problems.Distinct().OrderByDescending(problem => problem.Severity)];
         return plan;
     }
 
     /// <summary>Plans another recipe over models that an earlier plan has opened: nothing is read again, and what concerns only the models
-    /// (configurations, vocabularies) is not checked again. The new plan is usable as long as the earlier one is.</summary>
+    /// (configurations, vocabularies) is not checked again: a tokenizer setting gives the earlier plan's vocabulary. The new plan is usable as long as the earlier one is.</summary>
     public static MergePlan Replan(MergePlan opened, Recipe recipe)
     {
         var problems = new List<Problem>(recipe.Warnings);
         var plan = new MergePlan(recipe, opened.Options, ownsModels: false);
         var method = FindMethod(recipe, problems);
-        RefuseUnbuilt(recipe, problems);
-        var models = opened.Models.ToDictionary(model => model.Reference);
-        plan.Models = [.. recipe.AllModels().Where(models.ContainsKey).Select(reference => models[reference])];
-        foreach (var missing in recipe.AllModels().Where(reference => !models.ContainsKey(reference)))
+        CheckModules(recipe, problems);
+        var models = opened.Models.Concat(opened.Lenders).ToDictionary(model => model.Reference);
+        var wanted = recipe.AllModels().Where(model => !recipe.IsTokenizerOnly(model)).ToList();
+        TakeModels(plan, wanted.Where(models.ContainsKey).ToDictionary(reference => reference, reference => models[reference]));
+        foreach (var missing in wanted.Where(reference => !models.ContainsKey(reference)))
             problems.Add(Problem.Error($"model '{missing}' is not among those that were opened: {string.Join(", ", opened.Models)}", missing.Location));
-        if (method is not null && plan.Models.Count == recipe.AllModels().Count)
-            PlanTensors(plan, method, models, problems, checkModels: false);
+        if (method is not null && wanted.TrueForAll(models.ContainsKey))
+            PlanTensors(plan, method, models, problems, opened.Vocabulary, checkModels: false);
         plan.Problems = [.. problems.Distinct().OrderByDescending(problem => problem.Severity)];
         return plan;
     }
@@ -58,17 +65,29 @@ public static class MergePlanner
         return method;
     }
 
-    private static void RefuseUnbuilt(Recipe recipe, List<Problem> problems)
+    private static void CheckModules(Recipe recipe, List<Problem> problems)
     {
-        if (recipe.Tokenizer is { } tokenizer)
-            problems.Add(Problem.Error("tokenizer and tokenizer_source are not built yet: without them the base (or first) model's tokenizer is copied", tokenizer.Location));
-        if (recipe.ChatTemplate is { } template)
-            problems.Add(Problem.Error("chat_template is not built yet: the base (or first) model's template is copied", template.Location));
         foreach (var module in recipe.Modules.Where(module => module.Name != RecipeModule.DefaultName))
             problems.Add(Problem.Error($"module '{module.Name}' is not known; only '{RecipeModule.DefaultName}' is built: architectures of several modules come later"));
     }
 
-    private static void PlanTensors(MergePlan plan, MergeMethod method, Dictionary<ModelReference, LoadedModel> models, List<Problem> problems, bool checkModels = true)
+    /// <summary>State dicts have no vocabulary.</summary>
+    private static void RefuseForRaw(Recipe recipe, PlanOptions options, List<Problem> problems)
+    {
+        if (options.Raw && recipe.Tokenizer is { } tokenizer)
+            problems.Add(Problem.Error("a tokenizer setting has no meaning with --raw: nobody knows which tensors of a state dict have a row per token", tokenizer.Location));
+        if (options.Raw && recipe.ChatTemplate is { } template)
+            problems.Add(Problem.Error("'chat_template' has no meaning with --raw: a state dict has no tokenizer", template.Location));
+    }
+
+    private static void TakeModels(MergePlan plan, Dictionary<ModelReference, LoadedModel> models)
+    {
+        var merged = plan.Recipe.MergedModels().ToHashSet();
+        plan.Models = [.. models.Values.Where(model => merged.Contains(model.Reference))];
+        plan.Lenders = [.. models.Values.Where(model => !merged.Contains(model.Reference))];
+    }
+
+    private static void PlanTensors(MergePlan plan, MergeMethod method, Dictionary<ModelReference, LoadedModel> models, List<Problem> problems, VocabularyPlan? vocabulary = null, bool checkModels = true)
     {
         if (problems.Exists(problem => problem.Severity == Severity.Error && problem.Message.StartsWith("module ", StringComparison.Ordinal)))
             return;
@@ -76,6 +95,9 @@ public static class MergePlanner
         plan.Template = models[recipe.BaseModel ?? recipe.Modules[0].Slices[0].Sources[0].Model];
         if (checkModels)
             CompatibilityChecks.Check(plan, problems);
+        if (recipe.Tokenizer is { } tokenizer && !plan.Options.Raw)
+            plan.Vocabulary = vocabulary
+                ?? new VocabularyPlanner(plan, tokenizer, new ModelLoader(plan.Options, problems).TokenizerFolder(recipe, models), problems).Plan();
         var slices = recipe.Modules.SelectMany(module => module.Slices.Select(slice => (module, slice))).ToList();
         var jobs = new List<TensorJob>();
         var (layers, outputLayers) = (new List<(LoadedModel Model, int Layer)>(), 0);

@@ -2,6 +2,7 @@ using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Inputs;
+using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Recipes;
 
 namespace MergeKit.Core.Merging.Planning;
@@ -15,14 +16,11 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
     public Dictionary<ModelReference, LoadedModel> Load(Recipe recipe)
     {
         var models = new Dictionary<ModelReference, LoadedModel>();
-        foreach (var reference in recipe.AllModels())
+        foreach (var reference in recipe.AllModels().Where(reference => !recipe.IsTokenizerOnly(reference)))
         {
             try
             {
-                if (Refused(reference) is { } refusal)
-                    problems.Add(Problem.Error(refusal, reference.Location));
-                else
-                    models.Add(reference, Open(reference, recipe));
+                models.Add(reference, Open(reference, recipe));
             }
             catch (InputException e)
             {
@@ -33,21 +31,42 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
         return models;
     }
 
-    private static string? Refused(ModelReference reference) =>
-        reference.OverrideArchitecture is not null ? $"model '{reference}': override_architecture is not built yet" : null;
+    /// <summary>The folder of the model whose tokenizer the recipe asks for; null where it asks for none, or there is no such folder, which is then among the problems.</summary>
+    public string? TokenizerFolder(Recipe recipe, Dictionary<ModelReference, LoadedModel> models)
+    {
+        if (recipe.Tokenizer?.Model is not { } reference)
+            return null;
+        if (models.TryGetValue(reference, out var model))
+            return model.Folder;
+        try
+        {
+            var folder = ModelInput.Find(reference.Path, reference.Revision, path => Resolve(path, recipe.File));
+            return Directory.Exists(folder) ? folder : throw new InputException($"model '{reference}' is a file; a folder with tokenizer.json is wanted");
+        }
+        catch (InputException e)
+        {
+            problems.AddRange(e.Problems.Select(problem => problem with { Location = reference.Location }));
+            return null;
+        }
+    }
 
     private LoadedModel Open(ModelReference reference, Recipe recipe)
     {
         if (options.Raw)
             return OpenRaw(reference, recipe);
-        var input = ModelInput.Open(reference, path => Resolve(path, recipe.File));
-        var (config, checkpoint) = (input.Config!, input.Checkpoint);
+        var stage = Stage(reference);
+        var input = stage?.Lend() ?? ModelInput.Open(reference, path => Resolve(path, recipe.File));
+        if (options.Convert is { } convert)
+            input = convert(input);
+        var checkpoint = input.Checkpoint;
         try
         {
+            var config = Named(input.Config!, reference);
             problems.AddRange(checkpoint.Warnings);
             CheckSize(config);
-            var weights = ArchitectureCatalog.Find(config)?.Weights(config) ?? InferredLayout.Weights(checkpoint, config);
-            return new LoadedModel(reference, input.Folder, checkpoint, config, weights) { Source = input.Source };
+            var architecture = options.Convert is null ? ArchitectureCatalog.Find(config) : null;
+            var weights = architecture?.StoredWeights(config, name => checkpoint.Find(name) is not null) ?? InferredLayout.Weights(checkpoint, config);
+            return new LoadedModel(reference, input.Folder, checkpoint, config, weights) { Source = input.Source, Stage = stage };
         }
         catch
         {
@@ -60,22 +79,36 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
     {
         if (reference.Adapter is not null)
             throw new InputException($"model '{reference}': adapters cannot be folded into raw state dicts (--raw)");
-        var folder = ModelInput.Find(reference.Path, reference.Revision, path => Resolve(path, recipe.File));
-        var state = Checkpoint.Open(folder);
+        var stage = Stage(reference);
+        var folder = stage is null ? ModelInput.Find(reference.Path, reference.Revision, path => Resolve(path, recipe.File)) : "";
+        var state = stage?.Lend().Checkpoint ?? Checkpoint.Open(folder);
         problems.AddRange(state.Warnings);
-        return new LoadedModel(reference, folder, state, null, [.. state.Tensors.Select(tensor => new WeightSpec(tensor.Name, TensorRole.Other))]);
+        return new LoadedModel(reference, folder, state, null, [.. state.Tensors.Select(tensor => new WeightSpec(tensor.Name, TensorRole.Other))]) { Stage = stage };
     }
+
+    /// <summary>The configuration, under the architecture's name that the recipe gives in place of its own.</summary>
+    private static ModelConfig Named(ModelConfig config, ModelReference reference)
+    {
+        if (reference.OverrideArchitecture is not { } name)
+            return config;
+        var known = ArchitectureCatalog.All.SelectMany(architecture => architecture.ClassNames).ToList();
+        return known.Contains(name, StringComparer.Ordinal) ? config.WithArchitecture(name)
+            : throw new InputException($"override_architecture '{name}' is not known.{Spelling.Hint(name, known)} Known: {string.Join(", ", known)}");
+    }
+
+    private StageModel? Stage(ModelReference reference) =>
+        reference is { Revision: null, Adapter: null } ? options.NamedModels.GetValueOrDefault(reference.Path) : null;
 
     /// <summary>A configuration that implies more tensors than any file can hold is not believed, before they are enumerated.</summary>
     private static void CheckSize(ModelConfig config)
     {
-        var (layers, experts) = (Counted(config, LoadedModel.LayerCountKeys), Counted(config, ["num_local_experts", "num_experts", "n_routed_experts"]));
+        var (layers, experts) = (Counted(config, LoadedModel.CountKeys), Counted(config, ["num_local_experts", "num_experts", "n_routed_experts"]));
         if (layers.Value * Math.Max(1.0, experts.Value) > MostBlocks)
             throw new InputException($"{config.File}: {layers.Key} is {layers.Value}{(experts.Value > 0 ? $" and {experts.Key} is {experts.Value}" : "")}; "
                 + $"more than {MostBlocks} layers times experts are not believed");
     }
 
-    private static (string Key, long Value) Counted(ModelConfig config, string[] keys)
+    private static (string Key, long Value) Counted(ModelConfig config, IReadOnlyList<string> keys)
     {
         var key = keys.FirstOrDefault(key => config.Json[key] is not null);
         var value = key is null ? 0 : config.RequireInt(key);

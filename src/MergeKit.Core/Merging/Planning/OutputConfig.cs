@@ -17,12 +17,6 @@ internal static class OutputConfig
     /// <summary>Keys that count or number layers and so lose their meaning when layers move.</summary>
     private static readonly string[] LayerNumbers = ["mlp_only_layers", "first_k_dense_replace", "max_window_layers", "sliding_window_pattern", "no_rope_layer_interval", "global_attn_every_n_layers"];
 
-    private static readonly string[] TokenizerFiles =
-    [
-        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
-        "vocab.json", "merges.txt", "vocab.txt", "chat_template.jinja", "chat_template.json", "generation_config.json",
-    ];
-
     public static void Decide(MergePlan plan, List<(LoadedModel Model, int Layer)> layers, List<Problem> problems)
     {
         var template = plan.Template!;
@@ -34,11 +28,18 @@ internal static class OutputConfig
             MoveLayers(config, template, layers, problems);
         SetType(config, plan.Jobs);
         SetVocabulary(config, plan, template);
-        plan.ConfigJson = config.ToJsonString(Indented);
-        if (plan.Options.CopyTokenizer)
-            plan.Copies = TokenizerFiles.Select(name => (name, path: Path.Combine(template.Folder, name))).Where(file => File.Exists(file.path))
-                .ToDictionary(file => file.name, file => file.path);
+        if (plan.Vocabulary is { } vocabulary)
+            SpecialTokenIds.Renumber(config, plan.Template!, vocabulary, "config.json", problems);
+        plan.ConfigJson = Text(config);
+        OutputTokenizer.Decide(plan, problems);
     }
+
+    /// <summary>A configuration as it is written.</summary>
+    public static string Text(JsonObject config) => config.ToJsonString(Indented);
+
+    /// <summary>The tokenizer and generation files of a model folder: name to path.</summary>
+    public static IReadOnlyDictionary<string, string> TokenizerCopies(string folder) =>
+        OutputTokenizer.Names.Append("generation_config.json").Select(name => (name, path: Path.Combine(folder, name))).Where(file => File.Exists(file.path)).ToDictionary(file => file.name, file => file.path);
 
     private static void MoveLayers(JsonObject config, LoadedModel template, List<(LoadedModel Model, int Layer)> layers, List<Problem> problems)
     {
@@ -57,12 +58,19 @@ internal static class OutputConfig
             config[config.ContainsKey("dtype") && !config.ContainsKey("torch_dtype") ? "dtype" : "torch_dtype"] = main.TorchName();
     }
 
-    /// <summary>An embedding that was cut changes vocab_size; a head that is written beside a tied embedding unties it.</summary>
+    /// <summary>A vocabulary of its own or an embedding that was cut change vocab_size; a head that is written beside a tied embedding unties it.</summary>
     private static void SetVocabulary(JsonObject config, MergePlan plan, LoadedModel template)
     {
+        if (plan.Vocabulary is { } vocabulary)
+        {
+            config["vocab_size"] = vocabulary.Rows;
+            if (config["text_config"] is JsonObject text && text.ContainsKey("vocab_size"))
+                text["vocab_size"] = vocabulary.Rows;
+        }
+
         var embedding = Written(plan, template, TensorRole.Embedding);
         var stored = template.Weights.FirstOrDefault(weight => weight.Role == TensorRole.Embedding) is { } weight ? template.Find(weight, null) : null;
-        if (embedding is not null && stored is not null && embedding.Shape[0] != stored.Shape[0] && config["vocab_size"] is not null)
+        if (plan.Vocabulary is null && embedding is not null && stored is not null && embedding.Shape[0] != stored.Shape[0] && config["vocab_size"] is not null)
             config["vocab_size"] = embedding.Shape[0];
         if (Written(plan, template, TensorRole.Head) is not null && config["tie_word_embeddings"] is JsonValue tied && tied.GetValueKind() == JsonValueKind.True
             && template.Weights.FirstOrDefault(w => w.Role == TensorRole.Head) is { } head && template.Find(head, null) is null)

@@ -1,3 +1,6 @@
+using MergeKit.Core.Inputs;
+using MergeKit.Core.Merging.Execution;
+
 namespace MergeKit.Core.Merging.Planning;
 
 /// <summary>What to do with a tensor of raw state dicts that some inputs lack.</summary>
@@ -22,6 +25,9 @@ public sealed record PlanOptions
     /// <summary>Where earlier documents of the same file were written: name to folder.</summary>
     public IReadOnlyDictionary<string, string> NamedResults { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>Earlier documents of the same file whose results are worked out when they are read, by name.</summary>
+    public IReadOnlyDictionary<string, StageModel> NamedModels { get; init; } = new Dictionary<string, StageModel>();
+
     /// <summary>Largest output file in bytes, unless one tensor alone is larger.</summary>
     public long ShardBytes { get; init; } = 5_000_000_000;
 
@@ -33,6 +39,9 @@ public sealed record PlanOptions
 
     /// <summary>What to do with a tensor of raw state dicts that some inputs lack.</summary>
     public MissingTensors Missing { get; init; }
+
+    /// <summary>Changes the form of each model when it is opened; its tensors are then taken as they are, whatever the architecture implies.</summary>
+    public Func<ModelInput, ModelInput>? Convert { get; init; }
 
     /// <summary>Copy tokenizer and generation files of the base (or first) model.</summary>
     public bool CopyTokenizer { get; init; } = true;

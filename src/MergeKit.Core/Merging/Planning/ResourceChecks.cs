@@ -21,7 +21,7 @@ internal static class ResourceChecks
             yield return Problem.Error($"{plan.Options.Threads} threads need {plan.WorkingBytes + RuntimeBytes:N0} bytes of memory, but only {memory:N0} are available; use fewer threads (--num-threads)");
         if (plan.Options.OutputFolder is not { } output || FreeBytes(output) is not { } free)
             yield break;
-        var needed = plan.Layout!.TotalBytes + plan.Copies.Values.Sum(path => new FileInfo(path).Length) + 1_000_000;
+        var needed = plan.Layout!.TotalBytes + plan.Copies.Values.Sum(path => new FileInfo(path).Length) + plan.Texts.Values.Sum(text => (long)System.Text.Encoding.UTF8.GetByteCount(text)) + 1_000_000;
         if (needed > free)
             yield return Problem.Error($"the result takes {needed:N0} bytes, but the disk of {output} has only {free:N0} free");
     }

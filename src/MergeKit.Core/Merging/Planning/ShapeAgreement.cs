@@ -24,6 +24,17 @@ internal static class ShapeAgreement
         return null;
     }
 
+    /// <summary>The shape of a tensor with a row per token whose rows are numbered anew: only the rows' size must agree.</summary>
+    public static IReadOnlyList<long>? WithRows(int rows, List<(SliceSource Source, TensorInfo Tensor)> found, string name, GroupedProblems problems)
+    {
+        var reference = found[0].Tensor.Shape.Skip(1).ToList();
+        if (found.TrueForAll(one => one.Tensor.Shape.Skip(1).SequenceEqual(reference)))
+            return [rows, .. reference];
+        problems.Add("shape mismatch: the models' embeddings have rows of different sizes, which cannot be merged",
+            $"{name}: {string.Join(", ", found.Select(one => $"{one.Source.Model} {one.Tensor.ShapeText}"))}");
+        return null;
+    }
+
     private static string Complaint(MergeMethod method, bool sameWidth, List<(LoadedModel Model, string ShapeText)> shapes, string name)
     {
         var models = string.Join(", ", shapes.Select(one => $"'{one.Model}'"));

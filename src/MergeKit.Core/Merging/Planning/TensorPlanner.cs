@@ -1,6 +1,7 @@
 using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Merging.Planning.Vocabulary;
 using MergeKit.Core.Numerics;
 using MergeKit.Core.Recipes;
 
@@ -24,6 +25,8 @@ internal sealed class TensorPlanner(
     /// <param name="t">Position in the slice for gradients.</param>
     public TensorJob? Plan(WeightSpec weight, int? sliceLayer, int? outputLayer, double t)
     {
+        if (plan.Recipe.Tokenizer is not null && plan.Vocabulary is null && IsVocabulary(weight))
+            return null; // why the vocabularies cannot be brought together is said already
         var name = LoadedModel.WithLayer(weight.Name, outputLayer);
         var found = Gather(weight, sliceLayer);
         if (found.Count == 0 || (weight.Optional && found.Count < method.LeastTensors))
@@ -40,13 +43,16 @@ internal sealed class TensorPlanner(
             return null;
         }
 
-        var shape = ShapeAgreement.Agree(method, found.ConvertAll(one => (one.Source, one.Tensor)), IsVocabulary(weight), name, _grouped);
+        var vocabulary = IsVocabulary(weight, found) ? plan.Vocabulary : null;
+        var pairs = found.ConvertAll(one => (one.Source, one.Tensor));
+        var shape = vocabulary is null ? ShapeAgreement.Agree(method, pairs, IsVocabulary(weight), name, _grouped)
+            : ShapeAgreement.WithRows(vocabulary.Rows, pairs, name, _grouped);
         if (shape is null)
             return null;
         foreach (var one in found)
             one.Source.Model.Used.Add(one.Tensor.Name);
         var floats = found.TrueForAll(one => one.Tensor.DType.IsFloat());
-        return floats ? Merge(name, found, shape, t) : Copy(name, found);
+        return floats ? Merge(weight, name, found, shape, t) : Copy(name, found);
     }
 
     /// <summary>The stored tensors of all sources. A tied head is represented by the embedding, if any source has a head of its own.</summary>
@@ -72,18 +78,23 @@ internal sealed class TensorPlanner(
 
     private static bool IsVocabulary(WeightSpec weight) => weight.Role is TensorRole.Embedding or TensorRole.Head;
 
-    private TensorJob? Merge(string name, List<Found> found, IReadOnlyList<long> shape, double t)
+    /// <summary>Whether the tensor has a row per token: embedding, head, or the bias of a head.</summary>
+    private static bool IsVocabulary(WeightSpec weight, List<Found> found) => IsVocabulary(weight)
+        || (weight is { Role: TensorRole.Bias, Layer: null } && found.TrueForAll(one => one.Tensor.Shape.Count == 1 && one.Tensor.Shape[0] == ModelVocabulary.RowsOf(one.Source.Model)));
+
+    private TensorJob? Merge(WeightSpec weight, string name, List<Found> found, IReadOnlyList<long> shape, double t)
     {
         var recipe = plan.Recipe;
         var count = shape.Aggregate(1L, (product, extent) => product * extent);
         var baseType = method.Base == BaseRole.Required ? found.First(one => one.Source.IsBase).Tensor.DType : (DType?)null;
+        var convert = recipe.DType ?? baseType;
+        var data = plan.Vocabulary is { } vocabulary && IsVocabulary(weight, found) ? Gather(vocabulary, weight, name, found, shape, convert)
+            : found.ConvertAll(one => Source(one.Source.Model, one.Tensor, count, convert));
         var jobSources = new List<JobSource>();
-        foreach (var one in found)
+        foreach (var (one, values) in found.Zip(data))
         {
-            var convert = recipe.DType ?? baseType;
-            var data = new CheckpointSource(one.Source.Model.Checkpoint, one.Tensor, count, convert == one.Tensor.DType ? null : convert);
-            var values = method.Base != BaseRole.Ordinary && one.Source.IsBase ? [] : BindPerModel(one, t);
-            jobSources.Add(new JobSource(one.Source.Model.ToString(), data, one.Source.IsBase, values));
+            var own = method.Base != BaseRole.Ordinary && one.Source.IsBase ? [] : BindPerModel(one, t);
+            jobSources.Add(new JobSource(one.Source.Model.ToString(), values, one.Source.IsBase, own) { Statistics = Statistics(one) });
         }
 
         var natural = recipe.DType ?? baseType ?? jobSources.Select(source => source.Data.Type).Aggregate(Promote);
@@ -93,6 +104,46 @@ internal sealed class TensorPlanner(
         foreach (var complaint in method.Check(job))
             _grouped.Add(complaint, name);
         return job;
+    }
+
+    private static ITensorSource Source(LoadedModel model, TensorInfo tensor, long count, DType? convert) =>
+        new CheckpointSource(model.Checkpoint, tensor, count, convert == tensor.DType ? null : convert);
+
+    /// <summary>Matrices with a row per token, in the result's numbering.</summary>
+    private List<ITensorSource> Gather(VocabularyPlan vocabulary, WeightSpec weight, string name, List<Found> found, IReadOnlyList<long> shape, DType? convert)
+    {
+        var width = shape.Skip(1).Aggregate(1L, (product, extent) => product * extent);
+        return vocabulary.Gather([.. found.Select(one => (one.Source.Model, Source(one.Source.Model, one.Tensor, one.Tensor.ElementCount, convert)))],
+            found.FindIndex(one => one.Source.IsBase), Lend, width);
+
+        ITensorSource? Lend(LoadedModel lender)
+        {
+            var tensor = lender.Find(weight, null) ?? (weight.TiedTo is { } tied ? lender.Checkpoint.Find(tied) : null);
+            if (tensor is not null && tensor.DType.IsFloat() && tensor.Shape.Skip(1).SequenceEqual(shape.Skip(1)))
+                return Source(lender, tensor, tensor.ElementCount, convert);
+            _grouped.Add($"a rule for a token takes a row from '{lender}', {(tensor is null ? "which lacks the tensor" : $"whose rows are of another size ({tensor.ShapeText})")}", name);
+            return null;
+        }
+    }
+
+    private ITensorSource? Statistics(Found one)
+    {
+        if (method.Statistics == StatisticsKind.None)
+            return null;
+        try
+        {
+            if (one.Source.Source is { Statistics: not null } source)
+                return plan.Statistics.Find(method.Statistics, source, one.AskedName, one.Tensor.Shape);
+            _grouped.Add($"merge_method '{method.Description.Name}' needs statistics of model '{one.Source.Model}': name their file under 'statistics' beside the model"
+                + (method.Statistics == StatisticsKind.InputProducts ? "; 'mergekit statistics' makes one" : ""), one.AskedName);
+        }
+        catch (InputException e)
+        {
+            foreach (var problem in e.Problems)
+                _grouped.Add(problem.Message, one.AskedName);
+        }
+
+        return null;
     }
 
     /// <summary>Integers and booleans are not averaged: the base's (or first) tensor is copied.</summary>

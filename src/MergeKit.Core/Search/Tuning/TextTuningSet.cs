@@ -7,7 +7,7 @@ using MergeKit.Core.Models;
 namespace MergeKit.Core.Search.Tuning;
 
 /// <summary>Running text as bits per byte; an item is a window, encoded once for all candidates.</summary>
-internal sealed class TextTuningSet : TuningSet
+public sealed class TextTuningSet : TuningSet
 {
     private readonly ScoreRequest[] _requests;
 

@@ -6,7 +6,7 @@ namespace MergeKit.Core.Search.Tuning;
 /// given up early (racing): per set the paired differences of the items scored so far estimate the difference over all items, with the
 /// correction for drawing without replacement; where that is above 0 by three standard errors, the rest is not scored.</summary>
 /// <remarks>Maron and Moore 1994, "Hoeffding races", with paired differences as in Moore and Lee 1994.</remarks>
-internal sealed class Tuner
+public sealed class Tuner
 {
     /// <summary>Parts in which items are scored.</summary>
     public const int Blocks = 4;
@@ -15,12 +15,14 @@ internal sealed class Tuner
     private const double StandardErrors = 3;
     private readonly int[][] _orders;
 
+    /// <summary>A tuner over sets that have been prepared.</summary>
     public Tuner(IReadOnlyList<TuningSet> sets, ulong seed)
     {
         Sets = sets;
         _orders = [.. sets.Select((set, index) => Shuffled(set.Count, new SearchRandom(seed, (ulong)index + 1)))];
     }
 
+    /// <summary>The sets.</summary>
     public IReadOnlyList<TuningSet> Sets { get; }
 
     /// <summary>Scores a candidate; against <paramref name="incumbent"/>, a complete score, it may be given up.</summary>

@@ -34,7 +34,7 @@ internal static class BytePairReader
         var rank = 0;
         foreach (var item in scope.Items())
         {
-            if (item.Element.ValueKind == JsonValueKind.String && item.RequireString().StartsWith("#version", StringComparison.Ordinal))
+            if (IsVersion(item.Element))
                 continue;
             var (left, right) = Pair(item);
             var joined = prefix <= right.Length
@@ -47,14 +47,27 @@ internal static class BytePairReader
         return table;
     }
 
-    private static (string Left, string Right) Pair(JsonScope item)
+    /// <summary>The merges in order, as texts.</summary>
+    public static List<TokenMerge> Merges(JsonScope scope)
+    {
+        var merges = new List<TokenMerge>(scope.Element.GetArrayLength());
+        foreach (var item in scope.Element.EnumerateArray())
+            if (!IsVersion(item))
+                merges.Add(Pair(scope with { Element = item }));
+        return merges;
+    }
+
+    private static bool IsVersion(JsonElement item) =>
+        item.ValueKind == JsonValueKind.String && JsonScope.Text(item).StartsWith("#version", StringComparison.Ordinal);
+
+    private static TokenMerge Pair(JsonScope item)
     {
         if (item.Element.ValueKind == JsonValueKind.Array && item.Element.GetArrayLength() == 2)
-            return (JsonScope.Text(Text(item.Element[0], item)), JsonScope.Text(Text(item.Element[1], item)));
+            return new TokenMerge(JsonScope.Text(Text(item.Element[0], item)), JsonScope.Text(Text(item.Element[1], item)));
         var text = item.Element.ValueKind == JsonValueKind.String ? item.RequireString() : "";
         var space = text.IndexOf(' ', StringComparison.Ordinal);
         return space >= 0 && text.IndexOf(' ', space + 1) < 0
-            ? (text[..space], text[(space + 1)..])
+            ? new TokenMerge(text[..space], text[(space + 1)..])
             : throw item.Fail("two tokens, as a list or with one space between them,");
     }
 

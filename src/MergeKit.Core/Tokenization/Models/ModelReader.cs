@@ -9,7 +9,7 @@ internal static class ModelReader
     private static readonly string[] Known = ["BPE", "Unigram", "WordLevel", "WordPiece"];
 
     /// <summary>The model. Old files do not name its type; its keys tell it.</summary>
-    public static TokenModel Read(JsonScope scope) => (scope.Get("type").IsMissing ? Guess(scope) : scope.Type) switch
+    public static TokenModel Read(JsonScope scope) => TypeOf(scope) switch
     {
         "BPE" => BytePairReader.Read(scope),
         "Unigram" => Unigram(scope),
@@ -19,6 +19,9 @@ internal static class ModelReader
             scope.File),
         _ => throw scope.UnknownType("model", Known),
     };
+
+    /// <summary>The model's type, stated or told by its keys.</summary>
+    public static string TypeOf(JsonScope scope) => scope.Get("type").IsMissing ? Guess(scope) : scope.Type;
 
     private static string Guess(JsonScope scope)
     {

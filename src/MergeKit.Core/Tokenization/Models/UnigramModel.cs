@@ -23,6 +23,12 @@ internal sealed class UnigramModel : TokenModel
         _bytes = byteFallback ? vocabulary.ByteTokens() : null;
     }
 
+    /// <summary>The lowest log-probability of all pieces.</summary>
+    public double LowestScore => _unknownScore + UnknownPenalty;
+
+    /// <summary>The log-probability of a piece.</summary>
+    public double Score(int id) => _scores[id];
+
     /// <summary>The best way to a position.</summary>
     private struct Node
     {

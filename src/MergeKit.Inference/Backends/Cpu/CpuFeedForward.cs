@@ -27,15 +27,16 @@ internal sealed class CpuFeedForward(WorkerPool pool) : IDisposable
         var router = (CpuMatrix)weights.Router;
         router.Multiply(x.Span, x.Rows, _router.Resize(x.Rows, router.Rows).Span, pool, accumulate: false);
         var topK = weights.Routing.TopK;
-        var (experts, shares) = (new int[x.Rows * topK], new float[x.Rows * topK]);
-        for (var token = 0; token < x.Rows; token++)
-            CpuRouter.Choose(
-                weights.Routing, weights.Correction, _router.Row(token), experts.AsSpan(token * topK, topK), shares.AsSpan(token * topK, topK));
+        var (experts, shares, scores) = (new int[x.Rows * topK], new float[x.Rows * topK], _router);
+        pool.For(x.Rows, (token, _) => CpuRouter.Choose(
+            weights.Routing, weights.Correction, scores.Row(token), experts.AsSpan(token * topK, topK), shares.AsSpan(token * topK, topK)));
         choice?.Set(topK, experts, shares);
         if (!accumulate)
             output.Resize(x.Rows, x.Columns).Span.Clear();
-        for (var expert = 0; expert < weights.Experts.Count; expert++)
-            Visit(weights.Experts[expert], expert, topK, experts, shares, x, output);
+        var places = ByExpert(experts, weights.Experts.Count);
+        for (var expert = 0; expert < places.Length; expert++)
+            if (places[expert].Length > 0)
+                Visit(weights.Experts[expert], places[expert], topK, shares, x, output);
         if (weights.Shared is { } shared)
             AddShared(shared, (CpuMatrix?)weights.SharedGate, x, output);
     }
@@ -127,24 +128,30 @@ internal sealed class CpuFeedForward(WorkerPool pool) : IDisposable
         return halves;
     }
 
-    /// <summary>Runs one expert on the tokens that chose it.</summary>
-    private void Visit(MlpWeights weights, int expert, int topK, int[] experts, float[] shares, CpuBuffer x, CpuBuffer output)
+    /// <summary>The places of each expert in the list of choices.</summary>
+    private static int[][] ByExpert(int[] chosen, int count)
     {
-        var places = new List<int>();
-        for (var place = 0; place < experts.Length; place++)
-            if (experts[place] == expert)
-                places.Add(place);
-        if (places.Count == 0)
-            return;
-        _gathered.Resize(places.Count, x.Columns);
-        for (var i = 0; i < places.Count; i++)
-            x.Row(places[i] / topK).CopyTo(_gathered.Row(i));
-        Mlp(weights, _gathered, _expertOutput, accumulate: false);
-        for (var i = 0; i < places.Count; i++)
+        var sizes = new int[count];
+        foreach (var expert in chosen)
+            sizes[expert]++;
+        var places = Array.ConvertAll(sizes, size => new int[size]);
+        Array.Clear(sizes);
+        for (var place = 0; place < chosen.Length; place++)
+            places[chosen[place]][sizes[chosen[place]]++] = place;
+        return places;
+    }
+
+    /// <summary>Runs one expert on the tokens that chose it.</summary>
+    private void Visit(MlpWeights weights, int[] places, int topK, float[] shares, CpuBuffer x, CpuBuffer output)
+    {
+        var (gathered, result) = (_gathered.Resize(places.Length, x.Columns), _expertOutput);
+        pool.For(places.Length, (i, _) => x.Row(places[i] / topK).CopyTo(gathered.Row(i)));
+        Mlp(weights, gathered, result, accumulate: false);
+        pool.For(places.Length, (i, _) =>
         {
             var row = output.Row(places[i] / topK);
-            TensorPrimitives.MultiplyAdd(_expertOutput.Row(i), shares[places[i]], row, row);
-        }
+            TensorPrimitives.MultiplyAdd(result.Row(i), shares[places[i]], row, row);
+        });
     }
 
     private void AddShared(MlpWeights weights, CpuMatrix? gate, CpuBuffer x, CpuBuffer output)

@@ -26,6 +26,20 @@ public class ChangingInputTests
         Assert.False(Path.Exists(scratch.Join("out")));
     }
 
+    [Fact]
+    public void A_link_to_a_file_is_as_good_as_the_file_and_a_changed_target_is_seen()
+    {
+        using var scratch = Scratch(160);
+        File.SetLastWriteTimeUtc(scratch.Join("b", "model.safetensors"), DateTime.UtcNow.AddDays(-2)); // older than the link
+        Directory.CreateDirectory(scratch.Join("link"));
+        foreach (var file in Directory.GetFiles(scratch.Join("b")))
+            File.CreateSymbolicLink(scratch.Join("link", Path.GetFileName(file)), file);
+        InProcessMerge.Run(InProcessMerge.Linear(scratch.Join("a"), scratch.Join("link")), scratch.Join("out"));
+        using var plan = InProcessMerge.Plan(InProcessMerge.Linear(scratch.Join("a"), scratch.Join("link")));
+        File.SetLastWriteTimeUtc(scratch.Join("b", "model.safetensors"), DateTime.UtcNow);
+        Assert.Throws<EnvironmentException>(() => InProcessMerge.Run(plan, scratch.Join("other"), cancellation: TestContext.Current.CancellationToken));
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

@@ -1,0 +1,95 @@
+namespace MergeKit.Core.Merging.Transplanting;
+
+/// <summary>How rows are made for tokens of the donor that the model does not have.</summary>
+public enum TransplantMethod
+{
+    /// <summary>Orthogonal matching pursuit: the donor's row as a combination of few rows of shared tokens; the same combination of the model's rows (Goddard and Fernandes Neto 2025,
+    /// "Training-Free Tokenizer Transplantation via Orthogonal Matching Pursuit").</summary>
+    Omp,
+
+    /// <summary>The nearest shared tokens in the donor's embedding, weighted.</summary>
+    CommonInterpolation,
+
+    /// <summary>The tokens into which the model's own tokenizer cuts the token's text.</summary>
+    Subword,
+
+    /// <summary>The mean of the model's rows (Hewitt 2021, "Initializing New Word Embeddings for Pretrained Language Models").</summary>
+    Mean,
+
+    /// <summary>Zeros.</summary>
+    Zero,
+}
+
+/// <summary>How neighbours are weighted by <see cref="TransplantMethod.CommonInterpolation"/>.</summary>
+public enum NeighbourWeights
+{
+    /// <summary>By the inverse of the distance (cosine: by the similarity), adding up to one.</summary>
+    DistanceProportional,
+
+    /// <summary>The combination nearest to the row among those that add up to one.</summary>
+    Barycentric,
+
+    /// <summary>The combination nearest to the row.</summary>
+    LeastSquares,
+}
+
+/// <summary>How pieces are joined by <see cref="TransplantMethod.Subword"/>.</summary>
+public enum SubwordWeights
+{
+    /// <summary>Their mean.</summary>
+    Mean,
+
+    /// <summary>Their sum.</summary>
+    Sum,
+
+    /// <summary>A mean with weights that rise by one from piece to piece: towards the last in the embedding, towards the first in the head.</summary>
+    WeightedMean,
+
+    /// <summary>The last piece in the embedding, the first in the head.</summary>
+    FirstLast,
+}
+
+/// <summary>In which matrices a looser match of tokens counts.</summary>
+[Flags]
+public enum MatchIn
+{
+    /// <summary>In none.</summary>
+    None = 0,
+
+    /// <summary>In the embedding.</summary>
+    Embedding = 1,
+
+    /// <summary>In the head.</summary>
+    Head = 2,
+
+    /// <summary>In both.</summary>
+    Both = 3,
+}
+
+/// <summary>How a tokenizer is transplanted.</summary>
+public sealed record TransplantOptions
+{
+    /// <summary>How new rows are made.</summary>
+    public TransplantMethod Method { get; init; } = TransplantMethod.Omp;
+
+    /// <summary>The most shared tokens in a combination, or the number of neighbours.</summary>
+    public int Neighbours { get; init; } = 64;
+
+    /// <summary>How neighbours are weighted.</summary>
+    public NeighbourWeights Weights { get; init; }
+
+    /// <summary>Neighbours by the angle instead of the distance.</summary>
+    public bool Cosine { get; init; }
+
+    /// <summary>How pieces are joined.</summary>
+    public SubwordWeights Subword { get; init; }
+
+    /// <summary>Where a token of one byte (<c>&lt;0x41&gt;</c>) matches the character of that byte.</summary>
+    public MatchIn ByteMatch { get; init; }
+
+    /// <summary>Where a token without a match takes the row of the longest token that it begins with.</summary>
+    public MatchIn PrefixMatch { get; init; }
+
+    /// <summary>The most bytes for the inner products of the shared tokens' rows; more of them are made anew each time.</summary>
+    public long ProductBytes { get; init; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4;
+}
