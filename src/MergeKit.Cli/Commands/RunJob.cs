@@ -64,7 +64,7 @@ internal sealed class RunJob
         }
 
         if (recipes.Count == 0)
-            throw new InputException($"{RecipePath}: no document with 'merge_method', 'experts' or 'collapse': there is nothing to make{OtherCommand(documents)}");
+            throw new InputException($"{RecipePath}: no document with 'merge_method', 'experts' or 'collapse': there is nothing to make{(DocumentOf.CommandFor(documents) is { } command ? $"; '{command}' carries this file out" : "")}");
         var order = RecipeSet.BuildOrder(recipes);
         if (order.Count > 1)
             CheckAll(order);

@@ -1,3 +1,5 @@
+using MergeKit.Core.Numerics;
+
 namespace MergeKit.Core.Tests.Numerics;
 
 /// <summary>The normal equations' solver and the randomised decomposition, by what their results must satisfy.</summary>
