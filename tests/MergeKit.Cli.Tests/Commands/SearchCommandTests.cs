@@ -95,7 +95,7 @@ public sealed class SearchCommandTests : IDisposable
     {
         var before = Length(journal);
         while (Length(journal) < before + bytes)
-            if (process.HasEnded)
+            if (process.EndsSoon)
                 return process.Finish() is var run && run.ExitCode == 0 ? true : throw new InvalidOperationException(run.ToString());
         return process.EndsWithin(TimeSpan.Zero);
     }
