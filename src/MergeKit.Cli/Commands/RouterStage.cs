@@ -4,6 +4,7 @@ using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Moe;
 using MergeKit.Core.Moe.Routers;
 using MergeKit.Core.Numerics;
+using MergeKit.Core.Recipes;
 using MergeKit.Inference.Checking;
 using MergeKit.Inference.Moe;
 
@@ -12,7 +13,7 @@ namespace MergeKit.Cli.Commands;
 /// <summary>What a mixture of experts needs beside the merge: its routers are worked out before, and looked at before and after writing.</summary>
 internal sealed class RouterStage(Mixture mixture, MergePlan plan, RunDisplay display, CancellationToken cancellation)
 {
-    private const int TokensPerDomain = 4096, Window = 512;
+    private const int TokensPerDomain = 2048, Window = 512;
     private readonly GateFitter _fitter = new(mixture, plan.Options, new RouterProbes(plan.Options.Threads));
     private readonly RouterProbes _probes = new(plan.Options.Threads);
     private readonly List<RouterReport> _reports = [];
@@ -29,7 +30,9 @@ internal sealed class RouterStage(Mixture mixture, MergePlan plan, RunDisplay di
         if (mixture.Settings.NeedsStates)
             display.Say("working out the routers");
         stage._fitter.Fill(cancellation);
-        display.ShowProblems(stage._fitter.Problems.Concat(RouterReport.ConditionWarnings(stage._fitter.Gates())));
+        display.ShowProblems(stage._fitter.Problems);
+        if (mixture.Settings.Gate != GateMode.Calibrated) // fitted rows depend on each other by nature: they add up to a constant
+            display.ShowProblems(RouterReport.ConditionWarnings(stage._fitter.Gates()));
         return stage;
     }
 

@@ -7,6 +7,7 @@ using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Moe;
 using MergeKit.Core.Recipes;
+using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Reports;
 using MergeKit.Inference.Checking;
 using MergeKit.Inference.Runtime;
@@ -55,6 +56,8 @@ internal sealed class RunJob
         OutputFolder.RequireFree(OutputPath);
         _evaluations = [.. documents.OfType<EvaluationRecipe>()];
         RequireData();
+        if (documents.Any(document => document is SearchRecipe))
+            CheckAll([.. documents.OfType<Recipe>().Where(recipe => RecipeSet.UsedBy(recipe, documents).Count == 0)]);
         documents = new SearchRun(Options with { OutputFolder = null }, Resume, display, Cancellation).Resolve(documents, OutputPath);
         _documents = documents;
         var recipes = documents.OfType<Recipe>().ToList();
@@ -65,7 +68,7 @@ internal sealed class RunJob
         }
 
         if (recipes.Count == 0)
-            throw new InputException($"{RecipePath}: no document with 'merge_method', 'experts' or 'collapse': there is nothing to make");
+            throw new InputException($"{RecipePath}: no document with 'merge_method', 'experts' or 'collapse': there is nothing to make{(DocumentOf.CommandFor(documents) is { } command ? $"; '{command}' carries this file out" : "")}");
         var order = RecipeSet.BuildOrder(recipes);
         if (order.Count > 1)
             CheckAll(order);

@@ -7,7 +7,7 @@ namespace MergeKit.Core.Numerics;
 /// (inputs that never occur), a multiple of the identity is added: 10^-8 of the mean of its diagonal, ten times more until it can be decomposed.</summary>
 public static class NormalEquations
 {
-    private const double LeastRidge = 1e-8, MostRidge = 1;
+    private const double LeastRidge = 1e-8, MostRidge = 1e-2;
     private const int Sequential = 64;
 
     /// <summary>Solves in place.</summary>
@@ -19,14 +19,14 @@ public static class NormalEquations
     {
         var original = left.Select(row => (double[])row.Clone()).ToArray();
         var mean = Enumerable.Range(0, left.Length).Sum(i => left[i][i]) / Math.Max(1, left.Length);
-        for (var ridge = 0.0; !Decompose(left, loop); ridge = ridge == 0 ? LeastRidge : 10 * ridge)
+        for (var ridge = LeastRidge; !Decompose(left, loop); ridge *= 10)
         {
-            if (ridge > MostRidge || !double.IsFinite(mean))
+            if (ridge > 1.1 * MostRidge || !double.IsFinite(mean))
                 throw new InputException("the statistics' input products are no products of inputs: not positive semidefinite, or not finite");
             for (var i = 0; i < left.Length; i++)
             {
                 original[i].CopyTo(left[i], 0);
-                left[i][i] += (ridge == 0 ? LeastRidge : 10 * ridge) * Math.Max(mean, double.Epsilon * 1e20);
+                left[i][i] += ridge * Math.Max(mean, double.Epsilon * 1e20);
             }
         }
 

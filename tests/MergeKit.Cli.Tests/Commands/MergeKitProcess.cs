@@ -21,7 +21,8 @@ internal sealed class MergeKitProcess : IDisposable
 
     public int Id => _process.Id;
 
-    public bool HasEnded => _process.HasExited;
+    /// <summary>Whether the program has ended, or does within ten milliseconds.</summary>
+    public bool EndsSoon => _process.WaitForExit(TimeSpan.FromMilliseconds(10));
 
     public static MergeKitProcess Start(params IEnumerable<string> arguments) => StartUnder(Program, arguments);
 
