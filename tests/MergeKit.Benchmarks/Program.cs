@@ -7,7 +7,9 @@ return args.FirstOrDefault() switch
     "kernels" => EngineKernelBenchmark.Run(args[1..]),
     "engine" => EngineBenchmark.Run(args[1..]),
     "moe" => MoeBenchmark.Run(args[1..]),
+    "ensemble" => EnsembleBenchmark.Run(args[1..]),
     "tokenizer" => TokenizerBenchmark.Run(args[1..]),
+    "ensembles" => EnsembleReport.Run(args[1..]),
     "gpu" => GpuKernelBenchmark.Run(args[1..]),
     "search" => SearchBenchmark.Run(args[1..]),
     _ => Usage(),
@@ -22,8 +24,10 @@ static int Usage()
           kernels [pool] [gemm] [decode] [attention] [model] [threads=N]       the CPU engine's kernels against OpenBLAS and a plain read
           engine [threads=N] [repeat=N]                                        a whole model: prompt scoring and decoding
           moe [build] [gates] [score] [folder=DIR] [program=FILE]              mixtures of experts: building, fitting routers, scoring
+          ensemble [combine] [members] [threads=N] [repeat=N]                  combining laws against a plain read; ensembles against their members
           tokenizer [OPTIONS]                                                  encoding of English prose with 128k tokens
           search MODELS TEXTS [candidates=N]                                   candidate merges a minute; greedy soup of eight
+          ensembles MODELS EVAL [OUT.md] [SECTION...]                          the trained models' ensembles on held-out text, with paired intervals
           gpu [glue] [skinny] [decode] [attention] [grouped] [experts] [head] [all]   CUDA kernels in turns with PyTorch's in a Python child ([alone]: without)
           gpu compile                                                          every variant of every kernel
         """);

@@ -17,7 +17,7 @@ internal static class ConvertCommand
     private static readonly Argument<string> Model = new("MODEL") { Description = "The model: a folder (safetensors, PyTorch, GGUF, quantised too), a .gguf file, a cached hub id, model@revision or model+adapter." };
     private static readonly Argument<string> Output = new("OUT") { Description = "The folder to make, or a file that ends in .gguf." };
     private static readonly Option<string> Type = new("--dtype") { Description = "Type of the written floating-point tensors; by default as they are (quantised ones: float32).", HelpName = "TYPE" };
-    private static readonly Option<GgufOutput> Gguf = new("--gguf") { Description = "Type of the matrices in a .gguf file: f32, f16, bf16 or q8_0.", DefaultValueFactory = _ => GgufOutput.F16, HelpName = "TYPE" };
+    private static readonly Option<string> Gguf = new("--gguf") { Description = "Type of the matrices in a .gguf file: f32, f16 (default), bf16 or q8_0.", HelpName = "TYPE" };
     private static readonly Option<int?> KvHeads = new("--kv-heads") { Description = "Mean-pool key and value heads to this number (MHA to GQA or MQA), or repeat them.", HelpName = "N" };
     private static readonly Option<bool> Tie = new("--tie") { Description = "Leave lm_head out if it equals the embedding." };
     private static readonly Option<bool> Untie = new("--untie") { Description = "Write lm_head apart from the embedding." };
@@ -68,17 +68,26 @@ internal static class ConvertCommand
         if (parsed.GetValue(Type) is not null)
             throw new InputException("--dtype goes with a folder; a .gguf file's type is given by --gguf");
         using var input = ModelConversion.Apply(ModelInput.Open(model), options);
-        var problems = GgufExport.Write(target, input.Config!, input.Checkpoint, input.Folder, parsed.GetValue(Gguf), cancellation);
+        var problems = GgufExport.Write(target, input.Config!, input.Checkpoint, input.Folder, GgufType(parsed.GetValue(Gguf)), cancellation);
         ProblemPrinter.Print(problems, parsed.InvocationConfiguration.Error);
         parsed.InvocationConfiguration.Output.WriteLine($"{target}: {input.Checkpoint.Tensors.Count} tensors, {new FileInfo(target).Length:N0} bytes");
         return ExitCodes.Done;
     }
 
+    private static GgufOutput GgufType(string? text) => text?.ToUpperInvariant() switch
+    {
+        null or "F16" => GgufOutput.F16,
+        "F32" => GgufOutput.F32,
+        "BF16" => GgufOutput.BF16,
+        "Q8_0" => GgufOutput.Q8,
+        _ => throw new InputException($"--gguf '{text}': f32, f16, bf16 or q8_0 is wanted"),
+    };
+
     /// <summary>A conversion is a merge of one model: planned, sharded, verified and published like any other.</summary>
     private static int WriteFolder(ParseResult parsed, string model, string target, ConversionOptions options, CancellationToken cancellation)
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-        if (parsed.GetResult(Gguf) is { Implicit: false })
+        if (parsed.GetValue(Gguf) is not null)
             throw new InputException("--gguf goes with an output file that ends in .gguf");
         var location = new SourceLocation(model, 1, 1);
         var source = new RecipeSource(ModelInput.Parse(model), null, Parameters.Empty, location);

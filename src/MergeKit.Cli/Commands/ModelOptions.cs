@@ -26,9 +26,11 @@ internal static class ModelOptions
     public static ModelOpener Opener(PlanOptions options, CancellationToken cancellation) =>
         new(options, (model, file) => InputPath.ResolveModel(model, file, options), cancellation);
 
-    /// <summary>The last part of a path; of a recipe file without its ending.</summary>
+    /// <summary>The last part of a path; of a recipe file without its ending; of a model with an adapter the last parts of both.</summary>
     public static string NameOf(string model) => ModelOpener.IsRecipe(model) ? Path.GetFileNameWithoutExtension(model)
-        : Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(model)));
+        : Path.Exists(model) || !model.Contains('+', StringComparison.Ordinal) ? Last(model) : string.Join('+', model.Split('+').Select(Last));
+
+    private static string Last(string folder) => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
 
     /// <summary>Text given directly or in a file; exactly one of the two.</summary>
     public static string Text(ParseResult parsed, Option<string> text, Option<string> file)

@@ -12,7 +12,7 @@ namespace MergeKit.Cli.Commands;
 /// <summary>What a mixture of experts needs beside the merge: its routers are worked out before, and looked at before and after writing.</summary>
 internal sealed class RouterStage(Mixture mixture, MergePlan plan, RunDisplay display, CancellationToken cancellation)
 {
-    private const int TokensPerDomain = 4096, Window = 512;
+    private const int TokensPerDomain = 2048, Window = 512;
     private readonly GateFitter _fitter = new(mixture, plan.Options, new RouterProbes(plan.Options.Threads));
     private readonly RouterProbes _probes = new(plan.Options.Threads);
     private readonly List<RouterReport> _reports = [];

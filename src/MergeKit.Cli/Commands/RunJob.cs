@@ -7,6 +7,7 @@ using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Moe;
 using MergeKit.Core.Recipes;
+using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Reports;
 using MergeKit.Inference.Checking;
 
@@ -51,6 +52,8 @@ internal sealed class RunJob
         OutputFolder.RequireFree(OutputPath);
         _evaluations = [.. documents.OfType<EvaluationRecipe>()];
         RequireData();
+        if (documents.Any(document => document is SearchRecipe))
+            CheckAll([.. documents.OfType<Recipe>().Where(recipe => RecipeSet.UsedBy(recipe, documents).Count == 0)]);
         documents = new SearchRun(Options with { OutputFolder = null }, Resume, display, Cancellation).Resolve(documents, OutputPath);
         _documents = documents;
         var recipes = documents.OfType<Recipe>().ToList();
@@ -61,7 +64,7 @@ internal sealed class RunJob
         }
 
         if (recipes.Count == 0)
-            throw new InputException($"{RecipePath}: no document with 'merge_method', 'experts' or 'collapse': there is nothing to make");
+            throw new InputException($"{RecipePath}: no document with 'merge_method', 'experts' or 'collapse': there is nothing to make{OtherCommand(documents)}");
         var order = RecipeSet.BuildOrder(recipes);
         if (order.Count > 1)
             CheckAll(order);
@@ -88,6 +91,11 @@ internal sealed class RunJob
         stages.Clear();
         return results;
     }
+
+    /// <summary>The command that a document of the file is for.</summary>
+    private static string OtherCommand(IReadOnlyList<IRecipeDocument> documents) =>
+        documents.Any(document => document is CascadeRecipe) ? "; 'mergekit cascade' carries this file out"
+        : documents.Any(document => document is StagesRecipe) ? "; 'mergekit stages' carries this file out" : "";
 
     /// <summary>Reads the evaluation documents' data before the merge: a slip there must not cost the work.</summary>
     private void RequireData()

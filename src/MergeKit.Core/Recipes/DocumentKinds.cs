@@ -22,6 +22,8 @@ internal static class DocumentKinds
         .. MoeDocument.Kinds,
         EnsembleDocument.Kind,
         EvaluateDocument.Kind,
+        CascadeDocument.Kind,
+        StagesDocument.Kind,
         SearchDocument.Kind,
         GenomeDocument.Kind,
     ];

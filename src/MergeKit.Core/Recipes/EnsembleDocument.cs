@@ -22,15 +22,16 @@ internal static class EnsembleDocument
         var (parameters, variant) = Parameters(fields, rule);
         var vocabulary = Vocabulary(fields);
         var (gate, context) = (Gate(fields), fields.Text("context"));
+        var learn = LearnReader.Read(fields, "learn");
         if (rule is null || problems.Errors > before)
             return null;
         var placed = EnsembleChecks.Place(rule, members, origin, fields);
-        EnsembleChecks.Check(rule, placed, fields, gate is not null, context is not null);
+        EnsembleChecks.Check(rule, placed, fields, gate is not null || (learn is not null && rule.Name == "gated"), context is not null);
         EnsembleChecks.CheckPivot(vocabulary, placed, problems);
         var recipe = new EnsembleRecipe(
             file, fields.Text("name"), rule, placed, parameters, vocabulary, gate, context, document.Text,
             fields["name"]?.Location ?? fields.Location)
-        { Variant = variant };
+        { Variant = variant, Learn = learn };
         return problems.Errors == before ? recipe : null;
     }
 

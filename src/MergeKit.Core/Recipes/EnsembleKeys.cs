@@ -54,6 +54,7 @@ internal static class EnsembleKeys
         new("base_model", KeyType.Model, "The model that is steered, in dexperts and domain_differential."),
         new("parameters", KeyType.Mapping, "Parameters of the rule.", Table: Parameters),
         new("vocabulary", KeyType.Mapping, "How members with different tokens are brought together; identical tokens if not given.", Table: Vocabulary),
+        new("learn", KeyType.Mapping, "How the weights are learned, by 'mergekit learn'.", Table: LearnReader.Table),
         new("gate", KeyType.Mapping, "gated: the gate.", Table: Gate),
         new("context", KeyType.Text, "context_aware: the text that is put before everything."),
         new("name", KeyType.Text, "The ensemble's name, by which other documents of this file may use it as a model."),

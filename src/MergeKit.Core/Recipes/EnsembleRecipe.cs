@@ -20,6 +20,9 @@ public sealed record EnsembleRecipe(
     /// <summary>For <c>contrastive</c>: difference or weighted.</summary>
     public string? Variant { get; init; }
 
+    /// <summary>How the weights are to be learned; null where they are given.</summary>
+    public LearnSettings? Learn { get; init; }
+
     /// <inheritdoc/>
     public IReadOnlyList<ModelReference> AllModels() => [.. Members.Select(member => member.Model).Distinct()];
 }

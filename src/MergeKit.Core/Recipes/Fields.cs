@@ -85,8 +85,16 @@ internal sealed class Fields
         return null;
     }
 
-    /// <summary>A finite number.</summary>
-    public double? Number(string key) => this[key] is { } node ? Number(node, $"'{key}'") : null;
+    /// <summary>A finite number within bounds.</summary>
+    public double? Number(string key, double least = double.NegativeInfinity, double most = double.PositiveInfinity)
+    {
+        if (this[key] is not { } node || Number(node, $"'{key}'") is not { } number || (number >= least && number <= most))
+            return this[key] is { } given ? Values.Number(given) : null;
+        Problems.Error(
+            double.IsFinite(most) ? FormattableString.Invariant($"'{key}' is {number}; wanted a number from {least} to {most}")
+                : FormattableString.Invariant($"'{key}' is {number}; wanted a number of at least {least}"), node.Location);
+        return null;
+    }
 
     /// <summary>A list of finite numbers; those that are none are noted.</summary>
     public IReadOnlyList<double> Numbers(YamlNode node, string what)

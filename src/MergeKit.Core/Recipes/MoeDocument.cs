@@ -23,10 +23,10 @@ internal static class MoeDocument
         ["router"] = GateInput.Router,
     };
 
-    private static readonly Dictionary<string, ExpertLayout> Layouts = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, ExpertStorage> Layouts = new(StringComparer.Ordinal)
     {
-        ["experts"] = ExpertLayout.Separate,
-        ["packed"] = ExpertLayout.Packed,
+        ["experts"] = ExpertStorage.Separate,
+        ["packed"] = ExpertStorage.Packed,
     };
 
     private static readonly Dictionary<string, CalibrationLabels> LabelKinds = new(StringComparer.Ordinal)
@@ -55,7 +55,7 @@ internal static class MoeDocument
 
     private static readonly KeyTable CalibrationTable = new("calibration", "the calibration of gates",
     [
-        new("target_entropy", KeyType.Number, "Mean entropy of the routing probabilities in nats; left out: the scale that makes the labels most likely."),
+        new("target_entropy", KeyType.Number, "Mean entropy of the routing probabilities in nats; left out: half of ln experts."),
         new("labels", KeyType.Text, "Which expert a piece of text belongs to: domain (the one it is given for) or likelihood (the one that makes it most likely)."),
         new("ridge", KeyType.Number, "The ridge, as a share of the states' mean square."),
         new("tokens", KeyType.Count, "Most tokens that are run, of all experts' texts together."),
@@ -98,7 +98,7 @@ internal static class MoeDocument
         var moe = new MoeSettings(
             reference!, experts, Experts(fields, "shared_experts"), Choice(fields, "gate_mode", Modes) ?? GateMode.Hidden,
             Choice(fields, "gate_input", Inputs), fields.Integer("experts_per_token", 1) ?? 2, fields.Text("architecture"),
-            Choice(fields, "layout", Layouts) ?? ExpertLayout.Separate, MergeDocument.Range(fields), Calibration(fields), backbone is not null);
+            Choice(fields, "layout", Layouts) ?? ExpertStorage.Separate, MergeDocument.Range(fields), Calibration(fields), backbone is not null);
         if (problems.Errors == before)
             MoeChecks.Check(moe, fields, problems);
         if (problems.Errors > before)

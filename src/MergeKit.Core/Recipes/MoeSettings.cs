@@ -35,7 +35,7 @@ public enum GateInput
 }
 
 /// <summary>How the experts are stored.</summary>
-public enum ExpertLayout
+public enum ExpertStorage
 {
     /// <summary>Each matrix of each expert is a tensor.</summary>
     Separate,
@@ -70,7 +70,7 @@ public enum CalibrationLabels
 /// <summary>How <c>gate_mode: calibrated</c> fits its routers.</summary>
 public sealed record CalibrationSettings
 {
-    /// <summary>Mean entropy, in nats, of the routing probabilities after scaling; null: the scale under which the labels are most likely.</summary>
+    /// <summary>Mean entropy, in nats, of the routing probabilities after scaling; null: half of ln experts.</summary>
     public double? TargetEntropy { get; init; }
 
     /// <summary>Which expert a piece of text belongs to.</summary>
@@ -100,7 +100,7 @@ public sealed record CalibrationSettings
 /// <param name="HasBackbone">Whether the other tensors are merged (else copied from the base).</param>
 public sealed record MoeSettings(
     ModelReference Base, IReadOnlyList<ExpertSpec> Experts, IReadOnlyList<ExpertSpec> Shared, GateMode Gate, GateInput? GateInput, int TopK,
-    string? Architecture, ExpertLayout Layout, LayerRange? Layers, CalibrationSettings Calibration, bool HasBackbone)
+    string? Architecture, ExpertStorage Layout, LayerRange? Layers, CalibrationSettings Calibration, bool HasBackbone)
 {
     /// <summary>The routed experts one by one, each as often as it has copies.</summary>
     public IReadOnlyList<ExpertSpec> Expanded { get; } = [.. Experts.SelectMany(expert => Enumerable.Repeat(expert, expert.Copies))];

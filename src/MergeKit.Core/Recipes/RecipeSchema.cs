@@ -10,6 +10,13 @@ namespace MergeKit.Core.Recipes;
 /// and the methods' own descriptions, so it cannot disagree with the reader.</summary>
 public static class RecipeSchema
 {
+    /// <summary>The kinds of documents by the key that marks them; a document with none of these keys is a merge.</summary>
+    private static readonly (string Key, KeyTable Table)[] Kinds =
+    [
+        ("collapse", CollapseDocument.Table), ("experts", MoeDocument.Table), ("ensemble", EnsembleKeys.Document), ("search", SearchKeys.Search),
+        ("genome", SearchKeys.Evolution), ("cascade", CascadeDocument.Table), ("stages", StagesDocument.Table),
+    ];
+
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>The schema of one document of a recipe file.</summary>
@@ -19,7 +26,12 @@ public static class RecipeSchema
     {
         var ordered = methods.OrderBy(method => method.Name, StringComparer.Ordinal).ToList();
         var definitions = new JsonObject();
-        foreach (var table in RecipeKeys.All.Concat(EvaluateDocument.Tables).Concat(MoeDocument.Tables).Concat(CollapseDocument.Tables).Concat(EnsembleKeys.Tables).Concat(SearchKeys.Tables))
+        IEnumerable<KeyTable>[] tables =
+        [
+            RecipeKeys.All, EvaluateDocument.Tables, MoeDocument.Tables, CollapseDocument.Tables, EnsembleKeys.Tables, [LearnReader.Table],
+            SearchKeys.Tables, CascadeDocument.Tables, StagesDocument.Tables,
+        ];
+        foreach (var table in tables.SelectMany(all => all))
             definitions[table.Id] = TableSchema(table, ordered);
         definitions["parameters"] = Parse("""{"type":["object","null"],"additionalProperties":{"$ref":"#/$defs/parameterValue"}}""");
         definitions["parameterValue"] = MethodSchema.AnyValue();
@@ -41,8 +53,7 @@ public static class RecipeSchema
             ["description"] = "How models are merged into one or combined while they run, or what the result is measured on.",
             ["if"] = Parse("""{"required":["evaluate"]}"""),
             ["then"] = Reference(EvaluateDocument.Table.Id),
-            ["else"] = Otherwise("collapse", CollapseDocument.Table, Otherwise("experts", MoeDocument.Table, Otherwise("ensemble", EnsembleKeys.Document,
-                Otherwise("search", SearchKeys.Search, Otherwise("genome", SearchKeys.Evolution, Reference(RecipeKeys.Recipe.Id)))))),
+            ["else"] = Kinds.Reverse().Aggregate(Reference(RecipeKeys.Recipe.Id), (rest, kind) => Otherwise(kind.Key, kind.Table, rest)),
             ["$defs"] = definitions,
         };
         return schema.ToJsonString(Indented) + "\n";

@@ -19,6 +19,14 @@ internal sealed class EnsembleBuilder(ModelOpener opener, int threads)
         {
             OpenMembers(recipe, scope, shared, opened);
             var members = recipe.Members.Select(member => opened[member.Model]).ToList();
+            var notes = new List<Problem>();
+            if (recipe.Learn is { } learn)
+            {
+                var learned = WeightLearning.Learn(recipe, members, opener.PathOf(learn.Data, scope.File));
+                notes.Add(WeightLearning.Note(recipe, learned));
+                recipe = WeightLearning.Apply(recipe, learned);
+            }
+
             var places = members.Select((member, i) => Passes(member, recipe.Members[i])).ToList();
             var vocabulary = VocabularyBuilder.Build(recipe, members, places);
             var ensemble = new Ensemble(name, recipe.Context is { } context ? Contexts(vocabulary, members[0], context) : vocabulary.Places, Combiner(recipe, vocabulary), new EnsembleOptions
@@ -34,7 +42,7 @@ internal sealed class EnsembleBuilder(ModelOpener opener, int threads)
                 Tokenizer = vocabulary.Tokenizer,
                 Folder = vocabulary.Folder,
                 WeightBytes = opened.Sum(pair => pair.Value.WeightBytes * recipe.Members.Where(member => member.Model == pair.Key).Max(member => member.Dropout?.Passes ?? 1)),
-                Warnings = [.. members.Distinct().SelectMany(member => member.Warnings)],
+                Warnings = [.. members.Distinct().SelectMany(member => member.Warnings), .. notes],
                 Remarks = () => [.. vocabulary.Remarks(), .. members.Distinct().SelectMany(member => member.Remarks())],
             }.Own([shared, .. opened.Values]);
         }

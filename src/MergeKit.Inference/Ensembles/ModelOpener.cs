@@ -25,6 +25,14 @@ public sealed class ModelOpener(PlanOptions plan, Func<ModelReference, string, s
     /// <summary>Whether a text names a recipe file.</summary>
     public static bool IsRecipe(string path) => RecipeEndings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase) && File.Exists(path);
 
+    /// <summary>Where a data file of a recipe lies: from the working folder, or beside the recipe.</summary>
+    internal string PathOf(string path, string recipe)
+    {
+        var here = Path.Combine(plan.WorkingDirectory, path);
+        var beside = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(recipe, plan.WorkingDirectory)) ?? "", path);
+        return File.Exists(here) || !File.Exists(beside) ? here : beside;
+    }
+
     /// <summary>Opens a model given by a text that leads to it.</summary>
     /// <param name="model">A recipe file, or anything that <see cref="ModelFolder.Open"/> takes.</param>
     /// <param name="name">What to call it.</param>

@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using MergeKit.Core.Merging;
 using MergeKit.Core.Merging.Execution;
-using MergeKit.Core.Numerics;
 using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Inference.Moe;
@@ -34,19 +33,11 @@ public sealed class PlannedWeights(string name, IReadOnlyList<TensorJob> jobs, u
             return true;
         }
 
-        var bytes = _made.GetOrAdd(name, _ => new Lazy<byte[]>(() => Make(job))).Value;
+        var bytes = _made.GetOrAdd(name, _ => new Lazy<byte[]>(() => JobMemory.Make(job, seed))).Value;
         tensor = new WeightTensor((nint)System.Runtime.CompilerServices.Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(bytes)), job.OutputType, job.Shape);
         return true;
     }
 
     /// <summary>The files belong to the plan.</summary>
     public void Dispose() => _made.Clear();
-
-    /// <summary>Pinned, so that its address stays.</summary>
-    private byte[] Make(TensorJob job)
-    {
-        var bytes = GC.AllocateUninitializedArray<byte>(checked((int)job.ByteLength), pinned: true);
-        TensorCodec.Encode(job.OutputType, JobMemory.Compute(job, seed), bytes);
-        return bytes;
-    }
 }

@@ -6,6 +6,7 @@ internal sealed unsafe class SharedTensors : IDisposable
 {
     private const int Piece = 1 << 30;
     private readonly Dictionary<string, List<WeightTensor>> _tensors = new(StringComparer.Ordinal);
+    private readonly Dictionary<nint, WeightTensor> _resolved = [];
     private readonly List<IWeightSource> _sources = [];
 
     /// <summary>Bytes that were not needed a second time.</summary>
@@ -26,6 +27,13 @@ internal sealed unsafe class SharedTensors : IDisposable
     }
 
     private WeightTensor Share(string name, WeightTensor tensor)
+    {
+        if (_resolved.TryGetValue(tensor.Data, out var resolved) && resolved.Type == tensor.Type && resolved.Shape.SequenceEqual(tensor.Shape))
+            return resolved;
+        return _resolved[tensor.Data] = Find(name, tensor);
+    }
+
+    private WeightTensor Find(string name, WeightTensor tensor)
     {
         if (!_tensors.TryGetValue(name, out var known))
             _tensors[name] = known = [];

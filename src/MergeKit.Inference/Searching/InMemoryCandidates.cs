@@ -49,7 +49,7 @@ public sealed class InMemoryCandidates : ICandidateModels, IDisposable
         {
             if (!plan.IsExecutable)
                 throw new InputException(plan.Problems);
-            var candidates = new InMemoryCandidates(file, plan, Tokenizer.Load(plan.Template!.Folder));
+            var candidates = new InMemoryCandidates(file, plan, ResultTokenizer(plan));
             candidates._model = MergedModel.Open("start", plan, threads: options.Threads);
             return candidates;
         }
@@ -91,6 +91,11 @@ public sealed class InMemoryCandidates : ICandidateModels, IDisposable
         _model?.Dispose();
         Opened.Dispose();
     }
+
+    /// <summary>The tokenizer that the written result would have: written anew where the vocabulary changes, else a model's.</summary>
+    private static Tokenizer ResultTokenizer(MergePlan plan) => plan.Texts.TryGetValue("tokenizer.json", out var text)
+        ? Tokenizer.Parse("tokenizer.json", text, plan.Texts.GetValueOrDefault("tokenizer_config.json"))
+        : Tokenizer.Load(plan.Vocabulary?.Folder ?? plan.Template!.Folder);
 
     private MergePlan Replan(string yaml)
     {

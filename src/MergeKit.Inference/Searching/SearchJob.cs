@@ -1,4 +1,6 @@
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Ensembles;
+using MergeKit.Core.Ensembles.Combiners;
 using MergeKit.Core.Evaluation;
 using MergeKit.Core.Evaluation.Data;
 using MergeKit.Core.Merging.Planning;
@@ -55,10 +57,15 @@ public static class SearchJob
         var models = SearchRunner.BaseOf(search) is { } origin ? [origin, .. SearchRunner.Parents(search)] : SearchRunner.Parents(search);
         var start = search.Template?.Start;
         return new Recipe(
-            search.File, null, "linear", search.Location, null,
+            search.File, null, "linear", search.Location, SearchRunner.BaseOf(search),
             [new RecipeModule(RecipeModule.DefaultName, [new RecipeSlice([.. models.Select(model => new RecipeSource(model, null, Weight(search), model.Location))], null, Parameters.Empty, search.Location)], Parameters.Empty)],
-            Parameters.Empty, search.DType ?? start?.DType, search.OutDType ?? start?.OutDType, null, null, "", RecipeForm.Models);
+            Parameters.Empty, search.DType ?? start?.DType, search.OutDType ?? start?.OutDType, start?.Tokenizer ?? GenomeTokenizer(search), null, "", RecipeForm.Models);
     }
+
+    /// <summary>A genome's tokenizer_source, which a recipe would spell the same.</summary>
+    private static TokenizerSpec? GenomeTokenizer(SearchRecipe search) => search.Genome?.TokenizerSource is { } source
+        ? RecipeReader.Parse(search.File, $"merge_method: linear\nmodels: [{{model: x}}]\ntokenizer_source: {System.Text.Json.JsonSerializer.Serialize(source)}")[0].Tokenizer
+        : null;
 
     private static Parameters Weight(SearchRecipe search) => new(new Dictionary<string, ParameterValue> { ["weight"] = new ScalarValue(1, search.Location) });
 
@@ -69,18 +76,14 @@ public static class SearchJob
         {
             var models = new List<EvaluatedModel> { Merged(WinnerName, outcome.Winner.Yaml) };
             foreach (var model in candidates.Opened.Models)
-            {
-                var folder = ModelFolder.Open(model.Folder, Unique(model.ToString(), models), options.Plan.Threads);
-                open.Add(folder);
-                models.Add(folder.ForEvaluation());
-            }
+                models.Add(Parent(model, Unique(model.ToString(), models)));
 
             var parents = SearchRunner.Parents(search).Count;
             if (parents > 1 && outcome.References.LastOrDefault() is { Label: "uniform soup" } soup)
                 models.Add(Merged(soup.Label, soup.Yaml));
             var members = models.Skip(candidates.Opened.Models.Count - parents + 1).Take(parents).Select(model => model.Model).ToList();
             if (parents > 1 && members.TrueForAll(member => member.VocabularySize == members[0].VocabularySize))
-                models.Add(new EvaluatedModel(new MeanOfProbabilities($"ensemble of {parents}", members), candidates.Encoder, candidates.Encoder.Id));
+                models.Add(Named(new Ensemble($"ensemble of {parents}", members, new LinearCombiner([.. members.Select(_ => 1.0)]))));
             return Evaluate(search, models, options, cancellation);
         }
         finally
@@ -88,11 +91,23 @@ public static class SearchJob
             open.ForEach(one => one.Dispose());
         }
 
+        EvaluatedModel Named(ILanguageModel model) => new(model, candidates.Encoder, candidates.Encoder.Id);
+
         EvaluatedModel Merged(string name, string yaml)
         {
             var model = candidates.Keep(name, yaml);
             open.Add(model);
-            return new EvaluatedModel(model.Model, candidates.Encoder, candidates.Encoder.Id);
+            return Named(model.Model);
+        }
+
+        // A plain folder runs as it lies there; anything else (an adapter, another format, another vocabulary) as the merge of it alone.
+        EvaluatedModel Parent(LoadedModel model, string name)
+        {
+            if (model.Reference is not { Adapter: null, Revision: null } || candidates.Opened.Vocabulary is not null || !File.Exists(Path.Combine(model.Folder, "model.safetensors")))
+                return Merged(name, outcome.References.First(trial => trial.Label == model.ToString() || trial.Label == $"{model} (base)").Yaml);
+            var folder = ModelFolder.Open(model.Folder, name, options.Plan.Threads);
+            open.Add(folder);
+            return folder.ForEvaluation();
         }
     }
 

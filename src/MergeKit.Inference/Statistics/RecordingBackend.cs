@@ -68,7 +68,7 @@ internal sealed class RecordingBackend(IBackend inner, InputProducts recorder) :
     public void Score(HeadWeights weights, IBuffer hidden, ReadOnlySpan<int> rows, ReadOnlySpan<int> targets, Span<float> logProbs, Span<bool> isArgMax) =>
         inner.Score(weights, hidden, rows, targets, logProbs, isArgMax);
 
-    public void CopyRow(IBuffer source, int row, IBuffer destination) => inner.CopyRow(source, row, destination);
+    public void CopyRows(IBuffer source, ReadOnlySpan<int> rows, IBuffer destination) => inner.CopyRows(source, rows, destination);
 
     public void Read(IBuffer source, int row, Span<float> values) => inner.Read(source, row, values);
 

@@ -55,7 +55,7 @@ public class BadModelTests
         ["a tensor in two files without an index"] = (TwoFiles, ["no index says which one counts"]),
         ["a missing tensor"] = (m => SafetensorsFile.Write(Path.Combine(m, Weights), SyntheticModel.Filled("model.norm.weight", DType.F32, [64], 1)), ["lacks a tensor", "model.embed_tokens.weight"]),
         ["no weights"] = (m => File.Delete(Path.Combine(m, Weights)), ["no weights"]),
-        ["only .gguf"] = (m => File.Move(Path.Combine(m, Weights), Path.Combine(m, "model.gguf")), ["no weights", "model.gguf", "convert it to safetensors"]),
+        ["only .gguf"] = (m => File.Move(Path.Combine(m, Weights), Path.Combine(m, "model.gguf")), ["model.gguf", "not a GGUF file"]),
         ["no folder"] = (m => Directory.Delete(m, recursive: true), ["there is no such folder"]),
         ["no config"] = (m => File.Delete(Path.Combine(m, "config.json")), ["has no config.json"]),
         ["config is not JSON"] = (m => File.WriteAllText(Path.Combine(m, "config.json"), "{'a': 1}"), ["config.json", "not valid JSON"]),

@@ -24,7 +24,7 @@ public class BadRecipeTests
         { "merge_method: passthrough\nslices:\n- sources:\n  - {model: a, layer_range: [0, 99999999999]}\n", "recipe.yml:" },
         { "merge_method: passthrough\nslices:\n- sources:\n  - {model: a, layer_range: [2, 1]}\n", "recipe.yml:" },
         { "merge_method: linear\ndtype: int8\n" + TwoModels, "dtype" },
-        { "merge_method: linear\nmodels:\n- {model: user/model, parameters: {weight: 1}}\n", "fetching models from a hub is not built" },
+        { "merge_method: linear\nmodels:\n- {model: user/model, parameters: {weight: 1}}\n", "not in the Hugging Face cache" },
         { Bomb, "recipe.yml:" },
     };
 

@@ -3,7 +3,8 @@ using System.Text.Json.Nodes;
 
 namespace MergeKit.Core.Tests.Evaluation;
 
-/// <summary>Compares results as the golden arithmetic says: numbers within abs + rel |want|, all else exactly; extra fields are ignored, absent ones fail.</summary>
+/// <summary>Compares results as the golden arithmetic says: numbers within abs + rel |want|, all else exactly; extra fields are ignored, absent ones fail.
+/// Under <c>optimum</c> the tolerance is <c>optimum_abs</c> where the case has one, under <c>scale</c> it is <c>scale_rel</c>.</summary>
 internal sealed class GoldenComparer(JsonNode tolerance)
 {
     private readonly double _absolute = (double)tolerance["abs"]!;
@@ -44,18 +45,22 @@ internal sealed class GoldenComparer(JsonNode tolerance)
                 for (var i = 0; i < list.Count; i++)
                     Compare($"{path}[{i}]", list[i], other[i]);
         }
-        else if (!Same(want, got))
+        else if (!Same(path, want, got))
         {
             _differences.Add($"{path}: got {got?.ToJsonString() ?? "null"}, expected {want?.ToJsonString() ?? "null"}");
         }
     }
 
-    private bool Same(JsonNode? want, JsonNode? got)
+    private bool Same(string path, JsonNode? want, JsonNode? got)
     {
         if (Number(want) is not { } expected || Number(got) is not { } value)
             return JsonNode.DeepEquals(want, got);
         if (!double.IsFinite(expected) || !double.IsFinite(value))
             return expected.Equals(value);
+        if (path.StartsWith("expect.optimum", StringComparison.Ordinal) && tolerance["optimum_abs"] is { } ofOptimum)
+            return Math.Abs(value - expected) <= (double)ofOptimum;
+        if (path.StartsWith("expect.scale", StringComparison.Ordinal) && tolerance["scale_rel"] is { } ofScale)
+            return Math.Abs(value - expected) <= (double)ofScale * Math.Abs(expected);
         return Math.Abs(value - expected) <= _absolute + (_relative * Math.Abs(expected));
     }
 }

@@ -9,7 +9,7 @@ public partial class DirectionTests
     private static readonly string[] Order =
     [
         "Diagnostics", "Numerics", "Checkpoints", "Architectures", "Recipes", "Inputs", "Conversion", "Templating", "Tokenization", "Merging", "Inspection", "Moe",
-        "Models", "Ensembles", "Evaluation", "Search", "Reports",
+        "Models", "Ensembles", "Evaluation", "Workflows", "Search", "Reports",
     ];
 
     /// <summary>Edges that go against the order, each agreed on; empty is best.</summary>

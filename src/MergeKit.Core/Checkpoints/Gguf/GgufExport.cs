@@ -15,8 +15,8 @@ public enum GgufOutput
     /// <summary>bfloat16.</summary>
     BF16,
 
-    /// <summary>Blocks of 32 8-bit integers with a 16-bit scale; the error is at most 1/254 of a block's largest magnitude, and the scale's rounding.</summary>
-    Q8_0,
+    /// <summary>Q8_0: blocks of 32 8-bit integers with a 16-bit scale; the error is at most 1/254 of a block's largest magnitude, and the scale's rounding.</summary>
+    Q8,
 }
 
 /// <summary>A model as one GGUF file that llama.cpp opens.</summary>
@@ -42,8 +42,7 @@ public static class GgufExport
             items.Add(new GgufWriter.Item("rope_freqs.weight", GgufType.F32, [factors.Length], (start, values, count) => factors.AsSpan((int)start, count).CopyTo(values)));
         var tokenizer = Tokenizer(folder, checked((int)embedding.Shape[0]), problems);
         List<(string, object)> metadata = [.. Metadata(config, family, output, Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(checkpoint.Path))), (uint)embedding.Shape[0])];
-        if (tokenizer is not null)
-            metadata.AddRange(tokenizer.Metadata());
+        metadata.AddRange(tokenizer?.Metadata() ?? [("tokenizer.ggml.model", "none")]);
         problems.AddRange(tokenizer?.Problems ?? []);
         if (problems.Exists(problem => problem.Severity == Severity.Error))
             throw new InputException(problems);
@@ -76,7 +75,7 @@ public static class GgufExport
 
     private static GgufType TypeOf(GgufOutput output, long columns, string name, List<Problem> problems)
     {
-        var type = Enum.Parse<GgufType>(output.ToString());
+        var type = output switch { GgufOutput.F32 => GgufType.F32, GgufOutput.F16 => GgufType.F16, GgufOutput.BF16 => GgufType.BF16, _ => GgufType.Q8_0 };
         if (columns % type.Block()!.Value.Elements == 0)
             return type;
         problems.Add(Problem.Warning($"tensor '{name}' has rows of {columns} elements, no multiple of {type.Block()!.Value.Elements}: written as F16"));
@@ -110,7 +109,7 @@ public static class GgufExport
         var headSize = (uint)(config.GetInt("head_dim") ?? config.RequireInt("hidden_size") / heads);
         yield return ("general.architecture", family.Name);
         yield return ("general.name", name);
-        yield return ("general.file_type", output switch { GgufOutput.F32 => 0u, GgufOutput.F16 => 1u, GgufOutput.Q8_0 => 7u, _ => 32u });
+        yield return ("general.file_type", output switch { GgufOutput.F32 => 0u, GgufOutput.F16 => 1u, GgufOutput.Q8 => 7u, _ => 32u });
         yield return ($"{family.Name}.vocab_size", vocabulary);
         yield return ($"{family.Name}.context_length", (uint)(config.GetInt("max_position_embeddings") ?? 2048));
         yield return ($"{family.Name}.embedding_length", (uint)config.RequireInt("hidden_size"));

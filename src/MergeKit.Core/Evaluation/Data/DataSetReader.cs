@@ -10,21 +10,16 @@ namespace MergeKit.Core.Evaluation.Data;
 /// Empty documents are kept; they score no token.</summary>
 public static class DataSetReader
 {
-    private const long MaxFileSize = 1L << 30;
-    private const int MaxProblems = 20;
-
-    private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
-
     /// <summary>Reads a file; its name is that of the file and its folder, unless one is given.
     /// Errors: <see cref="InputException"/> with every line that is wrong (up to 20), each with file and line.</summary>
     public static DataSet Read(string path, string? name = null)
     {
         name ??= DefaultName(path);
-        var bytes = ReadBytes(path);
+        var bytes = JsonLines.ReadBytes(path);
         if (!path.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase) && !path.EndsWith(".ndjson", StringComparison.OrdinalIgnoreCase))
             return new TextDataSet(name, path, [PlainText(path, bytes)], IsPlainText: true);
         var problems = new List<Problem>();
-        var lines = Lines(path, bytes, problems);
+        var lines = JsonLines.Parse(path, bytes, problems);
         var result = Build(name, path, lines, problems);
         if (problems.Count > 0)
             throw new InputException(problems);
@@ -38,29 +33,13 @@ public static class DataSetReader
         return string.IsNullOrEmpty(folder) ? file : $"{folder}/{file}";
     }
 
-    private static byte[] ReadBytes(string path)
-    {
-        try
-        {
-            var info = new FileInfo(path);
-            if (!info.Exists)
-                throw new InputException($"{path}: no such file");
-            return info.Length <= MaxFileSize ? File.ReadAllBytes(path)
-                : throw new InputException($"{path}: {info.Length} bytes; evaluation data of at most {MaxFileSize} bytes are supported");
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new EnvironmentException($"{path}: cannot be read: {error.Message}", error);
-        }
-    }
-
     private static string PlainText(string path, byte[] bytes)
     {
         if (bytes.Length == 0)
             throw new InputException($"{path}: the file is empty; expected text");
         try
         {
-            return Strict.GetString(bytes);
+            return JsonLines.Strict.GetString(bytes);
         }
         catch (DecoderFallbackException error)
         {
@@ -69,39 +48,6 @@ public static class DataSetReader
     }
 
     private static int LineOf(byte[] bytes, int offset) => 1 + bytes.AsSpan(0, Math.Clamp(offset, 0, bytes.Length)).Count((byte)'\n');
-
-    private static List<(int Line, JsonElement Value)> Lines(string path, byte[] bytes, List<Problem> problems)
-    {
-        var lines = new List<(int, JsonElement)>();
-        var start = bytes.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? 3 : 0;
-        for (var number = 1; start < bytes.Length && problems.Count < MaxProblems; number++)
-        {
-            var end = Array.IndexOf(bytes, (byte)'\n', start) is >= 0 and var at ? at : bytes.Length;
-            var line = bytes.AsSpan(start, end - start).Trim(" \t\r"u8);
-            start = end + 1;
-            if (line.IsEmpty)
-                continue;
-            try
-            {
-                Strict.GetCharCount(line);
-                var value = JsonSerializer.Deserialize<JsonElement>(line);
-                if (value.ValueKind == JsonValueKind.Object)
-                    lines.Add((number, value));
-                else
-                    problems.Add(Problem.Error($"{path}:{number}: a JSON object was expected, not {value.ValueKind}"));
-            }
-            catch (DecoderFallbackException error)
-            {
-                problems.Add(Problem.Error($"{path}:{number}: not valid UTF-8 at byte {error.Index} of the line"));
-            }
-            catch (JsonException error)
-            {
-                problems.Add(Problem.Error($"{path}:{number}: not valid JSON: {error.Message}"));
-            }
-        }
-
-        return lines;
-    }
 
     private static DataSet Build(string name, string path, List<(int Line, JsonElement Value)> lines, List<Problem> problems)
     {
@@ -131,7 +77,7 @@ public static class DataSetReader
                 catch (FormatException error)
                 {
                     problems.Add(Problem.Error($"{path}:{line}: {error.Message}"));
-                    if (problems.Count >= MaxProblems)
+                    if (problems.Count >= JsonLines.MaxProblems)
                         break;
                 }
             }

@@ -2,26 +2,20 @@ using MergeKit.Core.Numerics;
 
 namespace MergeKit.Core.Merging.Execution;
 
-/// <summary>Makes an output tensor in memory instead of in a file.</summary>
+/// <summary>Makes a single output tensor in memory instead of in a file.</summary>
 public static class JobMemory
 {
     private const int ChunkElements = 2 * TensorInputs.BlockElements;
 
-    /// <summary>The tensor's elements, rounded to the type that it is written in.</summary>
+    /// <summary>The tensor's bytes as they would be written, in an array that stays where it is (pinned).</summary>
     /// <param name="job">The tensor.</param>
     /// <param name="seed">The run's random seed.</param>
-    public static float[] Compute(TensorJob job, ulong seed)
+    public static byte[] Make(TensorJob job, ulong seed)
     {
-        var result = new float[job.Count];
+        var (bytes, size) = (GC.AllocateUninitializedArray<byte>(checked((int)job.ByteLength), pinned: true), job.OutputType.Size());
         using var pool = new WorkerPool(1, _ => new WorkerBuffers(job.Sources.Count + Chunk.ScratchRows + 1, ChunkElements), CancellationToken.None);
-        pool.Add(worker =>
-        {
-            var inputs = new TensorInputs(job, seed, worker);
-            var combine = job.Method.Prepare(inputs);
-            inputs.ForEachChunk(chunk => combine(chunk, result.AsSpan((int)chunk.Start, chunk.Length)));
-        });
+        pool.Add(worker => TensorComputation.Make(job, seed, worker, (start, part) => part.CopyTo(bytes.AsSpan(checked((int)(start * size))))));
         pool.Run();
-        TensorCodec.Round(job.OutputType, result);
-        return result;
+        return bytes;
     }
 }

@@ -107,7 +107,8 @@ public sealed unsafe class MemoryMerge : IDisposable
         return TensorComputation.Make(mapped, seed, worker, (start, bytes) => bytes.CopyTo(new Span<byte>((byte*)target + start * size, bytes.Length)));
     }
 
-    private static ITensorSource Mapped(ITensorSource data) => data is CheckpointSource source ? new MappedSource(source) : data;
+    /// <summary>Tensors that lie in a file as they are; those that are made when they are read (folded adapters, quantised ones) are made each time, so that the bits stay.</summary>
+    private static ITensorSource Mapped(ITensorSource data) => data is CheckpointSource { Tensor.Content: null } source ? new MappedSource(source) : data;
 
     private DType TypeOf(TensorJob job) => _precision == MemoryPrecision.Float32 && job.OutputType.IsFloat() ? DType.F32 : job.OutputType;
 

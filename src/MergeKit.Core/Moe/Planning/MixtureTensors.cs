@@ -33,7 +33,7 @@ internal sealed class MixtureTensors(
         return jobs;
     }
 
-    private bool IsPacked => mixture.Settings.Layout == ExpertLayout.Packed;
+    private bool IsPacked => mixture.Settings.Layout == ExpertStorage.Packed;
 
     private IEnumerable<TensorJob> Job(WeightSpec weight) => weight.Role switch
     {

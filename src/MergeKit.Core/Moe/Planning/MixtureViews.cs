@@ -81,7 +81,7 @@ internal sealed class MixtureViews
         if (moe.Experts.Count > expert && _mixture.Checkpoint.Find(Matrix(moe.Experts[expert], role).Name + ".weight") is { } own)
             return own;
         var name = role == TensorRole.MlpDown ? moe.Packed.Down.Name : moe.Packed.GateUp.Name;
-        if (_mixture.Checkpoint.Find(name) is not { Shape.Count: 3 } packed || moe.Packed.StoredTransposed || moe.Packed.Interleaved || packed.Shape[0] <= expert)
+        if (_mixture.Checkpoint.Find(name) is not { Shape.Count: 3 } packed || moe.Packed.StoredTransposed || moe.Packed.Interleaved || packed.Shape[0] <= expert || packed.Content is not null)
             return null;
         var (rows, columns) = (role == TensorRole.MlpDown ? packed.Shape[1] : packed.Shape[1] / 2, packed.Shape[2]);
         var (size, first) = (packed.ByteLength / packed.ElementCount, (expert * packed.Shape[1]) + (role == TensorRole.MlpUp ? rows : 0));

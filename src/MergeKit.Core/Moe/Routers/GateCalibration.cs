@@ -36,33 +36,13 @@ public static class GateCalibration
     /// <summary>The scale at which the mean entropy is the target. It falls with the scale, d/ds mean H = -s mean Var(z), so halving finds it.</summary>
     /// <param name="logits">Rows of logits at scale 1.</param>
     /// <param name="target">Nats, between 0 and ln experts.</param>
-    public static double ScaleForEntropy(IReadOnlyList<double[]> logits, double target) => Bisect(log => MeanEntropy(logits, Math.Exp(log)) > target);
-
-    /// <summary>The scale at which the labels are most likely under softmax(s z) (temperature scaling, Guo et al. 2017, arXiv 1706.04599).
-    /// The mean log-likelihood is concave in s; its slope is mean (z_label - E z).</summary>
-    public static double ScaleForLabels(IReadOnlyList<double[]> logits, IReadOnlyList<int> labels) => Bisect(log => Slope(logits, labels, Math.Exp(log)) > 0);
-
-    private static double Slope(IReadOnlyList<double[]> logits, IReadOnlyList<int> labels, double scale)
-    {
-        var (sum, p) = (0.0, new double[logits[0].Length]);
-        for (var i = 0; i < logits.Count; i++)
-        {
-            TensorPrimitives.Multiply(logits[i], scale, p);
-            ExpertRouting.Softmax<double>(p);
-            sum += logits[i][labels[i]] - TensorPrimitives.Dot<double>(logits[i], p);
-        }
-
-        return sum;
-    }
-
-    /// <summary>The scale from which on the condition no longer holds; a limit where it always or never does.</summary>
-    private static double Bisect(Func<double, bool> isTooSmall)
+    public static double ScaleForEntropy(IReadOnlyList<double[]> logits, double target)
     {
         var (low, high) = (LeastLog, MostLog);
         for (var i = 0; i < Halvings; i++)
         {
             var middle = (low + high) / 2;
-            (low, high) = isTooSmall(middle) ? (middle, high) : (low, middle);
+            (low, high) = MeanEntropy(logits, Math.Exp(middle)) > target ? (middle, high) : (low, middle);
         }
 
         return Math.Exp((low + high) / 2);

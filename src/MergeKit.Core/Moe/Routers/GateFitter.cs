@@ -109,8 +109,13 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
         var width = (int)job.Shape[1];
         if (!job.Method.IsCopy(job))
         {
-            var whole = JobMemory.Compute(job, mixture.Seed);
-            return id => Array.ConvertAll(whole.AsSpan(id * width, width).ToArray(), value => (double)value);
+            var (whole, size) = (JobMemory.Make(job, mixture.Seed), width * job.OutputType.Size());
+            return id =>
+            {
+                var values = new float[width];
+                TensorCodec.Decode(job.OutputType, whole.AsSpan(id * size, size), values);
+                return Array.ConvertAll(values, value => (double)value);
+            };
         }
 
         return id =>
@@ -167,8 +172,9 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
         Balance(states);
     }
 
-    private double Scale(IReadOnlyList<double[]> logits, IReadOnlyList<int> labels) => Settings.Calibration.TargetEntropy is { } target
-        ? GateCalibration.ScaleForEntropy(logits, target) : GateCalibration.ScaleForLabels(logits, labels);
+    /// <summary>Half of ln experts, where nothing else is asked for: the likeliest labels' own temperature is far sharper, and mixes worse.</summary>
+    private double Scale(IReadOnlyList<double[]> logits) =>
+        GateCalibration.ScaleForEntropy(logits, Settings.Calibration.TargetEntropy ?? 0.5 * Math.Log(Settings.Experts.Count));
 
     private Dictionary<int, LabelledStates> Collect(CancellationToken cancellation)
     {
@@ -184,7 +190,7 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
         var rows = Gates().ToDictionary(gates => gates.Layer);
         foreach (var gate in mixture.Gates.Where(gate => gate.Role == GateRole.Correction))
         {
-            var (bias, _, _) = BiasBalancing.Fit(states[gate.Layer].Held(rows[gate.Layer].Rows).Logits, mixture.Routing.TopK, BalanceStep, BalanceSteps);
+            var (bias, _, _) = BiasBalancing.Fit(states[gate.Layer].Held(rows[gate.Layer].Rows), mixture.Routing.TopK, BalanceStep, BalanceSteps);
             gate.Fill(Array.ConvertAll(bias, value => (float)value));
         }
     }

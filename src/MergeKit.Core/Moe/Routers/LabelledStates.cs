@@ -7,44 +7,45 @@ namespace MergeKit.Core.Moe.Routers;
 internal sealed class LabelledStates(int width)
 {
     private readonly List<float[]> _fitted = [], _held = [];
-    private readonly List<int> _labels = [], _heldLabels = [];
+    private readonly List<int> _labels = [];
 
     /// <summary>Adds a state.</summary>
     public void Add(ReadOnlySpan<float> state, int label, bool held)
     {
         (held ? _held : _fitted).Add(state.ToArray());
-        (held ? _heldLabels : _labels).Add(label);
+        if (!held)
+            _labels.Add(label);
     }
 
-    /// <summary>Rows by ridge regression, the ridge being a share of the mean diagonal of H^T H; scaled by <paramref name="scale"/> of held-out logits and labels.</summary>
-    public double[][] Fit(int experts, double ridge, Func<IReadOnlyList<double[]>, IReadOnlyList<int>, double> scale)
+    /// <summary>Rows by ridge regression, the ridge being a share of the mean diagonal of H^T H, at the scale that <paramref name="scale"/> gives for held-out logits.</summary>
+    public double[][] Fit(int experts, double ridge, Func<IReadOnlyList<double[]>, double> scale)
     {
-        var states = new float[(long)_fitted.Count * width];
-        for (var i = 0; i < _fitted.Count; i++)
-            _fitted[i].CopyTo(states.AsSpan(i * width));
+        var states = Flat(_fitted);
         var alpha = ridge * TensorPrimitives.SumOfSquares<float>(states) / width;
         var rows = RidgeRouter.Solve<float>(states, width, RidgeRouter.Targets(_labels, experts), Math.Max(alpha, 1e-12));
-        var (logits, labels) = Held(rows);
-        return Scaled(rows, scale(logits, labels));
+        return Scaled(rows, scale(Held(rows)));
     }
 
     /// <summary>Given rows without the mean state's direction, scaled.</summary>
-    public double[][] Calibrate(double[][] rows, Func<IReadOnlyList<double[]>, IReadOnlyList<int>, double> scale)
+    public double[][] Calibrate(double[][] rows, Func<IReadOnlyList<double[]>, double> scale)
     {
         var mean = new double[width];
         foreach (var state in _fitted)
             for (var i = 0; i < width; i++)
                 mean[i] += state[i] / (double)_fitted.Count;
         GateCalibration.RemoveMean(rows, mean);
-        var (logits, labels) = Held(rows);
-        return Scaled(rows, scale(logits, labels));
+        return Scaled(rows, scale(Held(rows)));
     }
 
     /// <summary>Logits of the held-out states (of all, where none is held out).</summary>
-    public (IReadOnlyList<double[]> Logits, IReadOnlyList<int> Labels) Held(double[][] rows)
+    public IReadOnlyList<double[]> Held(double[][] rows) => RouterSurvey.Logits(rows, Flat(_held.Count > 0 ? _held : _fitted));
+
+    private float[] Flat(List<float[]> states)
     {
-        var (states, labels) = _held.Count > 0 ? (_held, _heldLabels) : (_fitted, _labels);
-        return ([.. states.Select(state => RouterSurvey.Logits(rows, state)[0])], labels);
+        var flat = new float[checked(states.Count * width)];
+        for (var i = 0; i < states.Count; i++)
+            states[i].CopyTo(flat.AsSpan(i * width));
+        return flat;
     }
 
     private static double[][] Scaled(double[][] rows, double scale)

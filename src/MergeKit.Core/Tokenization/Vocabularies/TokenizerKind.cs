@@ -27,6 +27,7 @@ public enum TokenAlphabet
 public sealed record TokenizerKind(string Model, TokenAlphabet Alphabet, string? Prefix, string? Suffix, string Normalizer, string PreTokenizer)
 {
     private const int Deepest = 16;
+    private static readonly string[] Sections = ["normalizer", "pre_tokenizer", "decoder"];
 
     /// <summary>Why tokens of the two cannot stand in one vocabulary; null where they can.</summary>
     public string? Conflict(TokenizerKind other) =>
@@ -53,7 +54,7 @@ public sealed record TokenizerKind(string Model, TokenAlphabet Alphabet, string?
     /// <summary>The kind that a tokenizer file describes.</summary>
     internal static TokenizerKind Read(JsonScope root, string model)
     {
-        var sections = new[] { "normalizer", "pre_tokenizer", "decoder" }.Select(name => root.Get(name).Element).ToList();
+        var sections = Sections.Select(name => root.Get(name).Element).ToList();
         var alphabet = sections.Exists(section => Holds(section, "ByteLevel", null, 0)) ? TokenAlphabet.Bytes
             : sections.Exists(section => Holds(section, "Metaspace", null, 0) || Holds(section, "Replace", "\u2581", 0)) ? TokenAlphabet.Metaspace
             : TokenAlphabet.Plain;

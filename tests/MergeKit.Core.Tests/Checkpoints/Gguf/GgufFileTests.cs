@@ -62,7 +62,7 @@ public sealed class GgufFileTests : IDisposable
         var folder = TrainedModels.Folder("nano", "base");
         var path = _scratch.Join("base.gguf");
         using var original = ModelInput.Open(folder);
-        GgufExport.Write(path, original.Config!, original.Checkpoint, original.Folder, GgufOutput.Q8_0, TestContext.Current.CancellationToken);
+        GgufExport.Write(path, original.Config!, original.Checkpoint, original.Folder, GgufOutput.Q8, TestContext.Current.CancellationToken);
         using var read = Checkpoint.Open(path);
         foreach (var tensor in read.Tensors.Where(tensor => tensor.Content?.Form == "Q8_0"))
         {

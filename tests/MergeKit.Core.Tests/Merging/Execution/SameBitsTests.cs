@@ -104,7 +104,8 @@ public class SameBitsTests
     {
         var (least, most) = method.SliceModels;
         var count = most == int.MaxValue ? Math.Max(3, least) : least;
-        var models = Enumerable.Range(0, count).Where(i => i > 0 || method.Base != BaseRole.Required).Select(i => $"- model: {scratch.Join($"m{i}")}");
+        var models = Enumerable.Range(0, count).Where(i => i > 0 || method.Base != BaseRole.Required)
+            .Select(i => $"- model: {scratch.Join($"m{i}")}" + (method.Statistics == StatisticsKind.None ? "" : $"\n  statistics: {scratch.Join($"m{i}")}"));
         var values = method.Description.Parameters.Where(parameter => parameter.DefaultNumber is null || (all && parameter.Type == ParameterTypes.Number))
             .Select(parameter => $"  {parameter.Name}: {Value(parameter).ToString(CultureInfo.InvariantCulture)}").ToList();
         return $"merge_method: {method.Description.Name}\n"

@@ -6,6 +6,8 @@ namespace MergeKit.Core.Merging.Planning.Vocabulary;
 /// <summary>Reads the tokenizers of several folders side by side, equal files once.</summary>
 internal static class TokenizerLoader
 {
+    private static readonly string[] Files = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
+
     /// <summary>The tokenizers by folder; a folder without tokenizer.json has none, one that cannot be used is among the problems.</summary>
     public static Dictionary<string, Tokenizer> Load(IEnumerable<string> folders, List<Problem> problems)
     {
@@ -39,7 +41,7 @@ internal static class TokenizerLoader
 
     /// <summary>Whether two folders have the same tokenizer and name the same special tokens.</summary>
     private static bool SameFiles(string a, string b) =>
-        new[] { "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json" }.All(name => SameFile(Path.Combine(a, name), Path.Combine(b, name)));
+        Files.All(name => SameFile(Path.Combine(a, name), Path.Combine(b, name)));
 
     private static bool SameFile(string a, string b)
     {
