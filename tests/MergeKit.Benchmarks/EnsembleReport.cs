@@ -15,6 +15,7 @@ namespace MergeKit.Benchmarks;
 /// against uniform ones. Every choice is made on validation data, every figure is of other data.</summary>
 internal sealed class EnsembleReport : IDisposable
 {
+    private const int PartOfText = 48_000;
     private static readonly string[] Domains = ["shakespeare", "code", "man", "german", "arithmetic"];
     private readonly string _evaluation;
     private readonly ModelShelf _shelf;
@@ -24,23 +25,23 @@ internal sealed class EnsembleReport : IDisposable
     private EnsembleReport(string models, string evaluation) => (_evaluation, _shelf) = (evaluation, new ModelShelf(models));
 
     /// <summary>ensembles MODELS EVAL [OUT.md] [SECTION...]: folders of the trained models and of their evaluation data; sections are runs, experts, experts-small,
-    /// steering and steering-small, all of them unless some are named.</summary>
+    /// steering and proxy-tuning, all of them unless some are named.</summary>
     public static int Run(string[] args)
     {
         if (args.Length < 2)
         {
-            Console.Error.WriteLine("usage: ensembles MODELS EVAL [OUT.md] [runs] [experts] [experts-small] [steering] [steering-small]");
+            Console.Error.WriteLine("usage: ensembles MODELS EVAL [OUT.md] [runs] [experts] [experts-small] [steering] [proxy-tuning]");
             return 2;
         }
 
         using var report = new EnsembleReport(args[0], args[1]);
         (string Name, Action Write)[] sections =
         [
-            ("runs", report.Runs), ("experts", () => report.Experts("nano")), ("steering", () => report.Steering("nano/base")),
-            ("experts-small", () => report.Experts("small")), ("steering-small", () => report.Steering("small/base")),
+            ("runs", report.Runs), ("experts", () => report.Experts("nano")), ("steering", () => report.Steering("nano/base", "nano/ft-german", "nano/ft-shakespeare", -0.5, -0.25, -0.1, -0.05, 0.05, 0.1, 0.25, 0.5)),
+            ("experts-small", () => report.Experts("small")), ("proxy-tuning", () => report.Steering("small/base", "nano/ft-german", "nano/base", -0.5, 0.25, 0.5, 0.75, 1)),
         ];
         foreach (var (name, write) in sections)
-            if (args.Length <= 3 || args[3..].Contains(name))
+            if (args.Length <= 3 || args.Skip(3).Contains(name))
                 write();
         if (args.Length > 2)
             File.WriteAllText(args[2], report._text.ToString());
@@ -89,12 +90,12 @@ internal sealed class EnsembleReport : IDisposable
         string[] members = [$"{size}/base", .. Domains.Select(domain => $"{size}/ft-{domain}")];
         ILanguageModel[] models = [.. members.Select(member => _shelf[member])];
         Say($"## Experts of five domains and their base ({size}): learned weights against uniform\n");
-        Say("Weights in the order base, shakespeare, code, man, german, arithmetic; learned from 100 answers of the domain's `mc_val.jsonl`, measured on its `heldout.txt`.\n");
+        Say($"Weights in the order base, shakespeare, code, man, german, arithmetic; learned from 100 answers of the domain's `mc_val.jsonl`, measured on the first {PartOfText} characters of its `heldout.txt`.\n");
         Say("| domain | learned linear weights | seconds | uniform | learned linear | learned log-linear | linear minus uniform | linear minus best single | log-linear minus linear |");
         Say("|---|---|---|---|---|---|---|---|---|");
         foreach (var domain in Domains.Append("general"))
         {
-            var (validation, heldOut) = (Text(domain, "val"), Text(domain, "heldout"));
+            var (validation, heldOut) = (Text(domain, "val", PartOfText / 2), Text(domain, "heldout", PartOfText));
             var (linear, logLinear) = (Learn("linear", members, domain), Learn("log_linear", members, domain));
             var best = Measure(_shelf[members.MinBy(member => BitsPerByte(_shelf[member], validation))!], heldOut);
             var uniform = Measure(new Ensemble("uniform", models, new LinearCombiner([.. models.Select(_ => 1.0)])), heldOut);
@@ -106,19 +107,19 @@ internal sealed class EnsembleReport : IDisposable
         Say("");
     }
 
-    /// <summary>DExperts between two domains as a curve over alpha.</summary>
-    private void Steering(string core)
+    /// <summary>DExperts between two domains as a curve over alpha: a pair of domains against each other, or a tuned small model against its base (proxy-tuning).</summary>
+    private void Steering(string core, string expert, string antiexpert, params double[] alphas)
     {
-        const string Expert = "nano/ft-german", Antiexpert = "nano/ft-shakespeare";
-        Say($"## DExperts: {core} + alpha ({Expert} - {Antiexpert})\n");
+        Say($"## DExperts: {core} + alpha ({expert} - {antiexpert})\n");
+        Say($"On the first {PartOfText} characters of each held-out text.\n");
         Say("| alpha | german, bits per byte | minus alpha 0 | shakespeare, bits per byte | minus alpha 0 |");
         Say("|---|---|---|---|---|");
-        DataSet[] texts = [Text("german", "heldout"), Text("shakespeare", "heldout")];
+        DataSet[] texts = [Text("german", "heldout", PartOfText), Text("shakespeare", "heldout", PartOfText)];
         var still = texts.Select(text => Measure(_shelf[core], text)).ToArray();
-        foreach (var alpha in new[] { -1.5, -1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1, 1.5 })
+        foreach (var alpha in alphas.Append(0).Order())
         {
-            var model = new Ensemble("steered", [_shelf[core], _shelf[Expert], _shelf[Antiexpert]], new DExpertsCombiner(alpha));
-            var results = texts.Select(text => Measure(model, text)).ToArray();
+            var model = new Ensemble("steered", [_shelf[core], _shelf[expert], _shelf[antiexpert]], new DExpertsCombiner(alpha));
+            var results = alpha == 0 ? still : [.. texts.Select(text => Measure(model, text))];
             Say($"| {alpha.ToString(CultureInfo.InvariantCulture)} | {Figures.Bits(results[0])} | {Figures.Difference(results[0], still[0])} | {Figures.Bits(results[1])} | {Figures.Difference(results[1], still[1])} |");
         }
 
@@ -134,7 +135,13 @@ internal sealed class EnsembleReport : IDisposable
         return EnsembleLearner.Learn(rule, models, answers, models.Min(model => model.VocabularySize), settings);
     }
 
-    private DataSet Text(string domain, string file) => DataSetReader.Read(Path.Combine(_evaluation, domain, file + ".txt"));
+    /// <summary>A text, or its beginning up to a line's end.</summary>
+    private DataSet Text(string domain, string file, int most = int.MaxValue)
+    {
+        var data = (TextDataSet)DataSetReader.Read(Path.Combine(_evaluation, domain, file + ".txt"));
+        var text = data.Documents[0];
+        return text.Length <= most ? data : data with { Documents = [text[..(text.LastIndexOf('\n', most) + 1)]] };
+    }
 
     private DataSetResult Measure(ILanguageModel model, DataSet data) =>
         Evaluator.Run(new EvaluatedModel(model, _shelf.Encoder, "shared"), data, new EvaluationOptions { BootstrapDraws = 2000 });

@@ -24,6 +24,10 @@ internal static class DocumentOf
         };
     }
 
+    /// <summary>The command that a document of the file is for, where it is not 'mergekit run'.</summary>
+    public static string? CommandFor(IReadOnlyList<IRecipeDocument> documents) =>
+        documents.Any(document => document is CascadeRecipe) ? "mergekit cascade" : documents.Any(document => document is StagesRecipe) ? "mergekit stages" : null;
+
     /// <summary>Where a path in the document leads: from the working directory, or beside the document.</summary>
     public static string PathIn(IRecipeDocument document, string path, ParseResult parsed) =>
         InputPath.Resolve(path, document.File, CommonOptions.ToPlanOptions(parsed, null));

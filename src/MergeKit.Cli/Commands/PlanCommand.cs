@@ -62,6 +62,8 @@ internal static class PlanCommand
             ProblemPrinter.Print(plan.Problems, error);
         }
 
+        if (DocumentOf.CommandFor(documents) is { } command && recipes.Count == 0)
+            error.WriteLine($"note: there is nothing to merge; '{command}' carries this file out");
         if (parsed.GetValue(CommonOptions.Json))
             output.WriteLine(PlanReport.Text(reports));
         return executable ? ExitCodes.Done : shortage ? ExitCodes.Environment : ExitCodes.Input;

@@ -92,11 +92,6 @@ internal sealed class RunJob
         return results;
     }
 
-    /// <summary>The command that a document of the file is for.</summary>
-    private static string OtherCommand(IReadOnlyList<IRecipeDocument> documents) =>
-        documents.Any(document => document is CascadeRecipe) ? "; 'mergekit cascade' carries this file out"
-        : documents.Any(document => document is StagesRecipe) ? "; 'mergekit stages' carries this file out" : "";
-
     /// <summary>Reads the evaluation documents' data before the merge: a slip there must not cost the work.</summary>
     private void RequireData()
     {

@@ -1,7 +1,6 @@
 using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
-using MergeKit.Core.Recipes;
 
 namespace MergeKit.Core.Conversion;
 

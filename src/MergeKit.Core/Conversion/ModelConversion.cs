@@ -2,7 +2,6 @@ using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Inputs;
-using MergeKit.Core.Recipes;
 
 namespace MergeKit.Core.Conversion;
 

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Checkpoints.Writing;
@@ -100,7 +101,7 @@ public sealed class AdapterMerge(Recipe recipe, PlanOptions options)
 
     private (FactoredModule Module, FactoringReport Report) Make(TensorJob job, int? maxRank, ParallelLoop loop)
     {
-        var delta = JobMemory.Compute(job, options.Seed);
+        var delta = MemoryMarshal.Cast<byte, float>(JobMemory.Make(job with { OutputType = DType.F32 }, options.Seed)).ToArray();
         var (outputs, inputs) = (checked((int)job.Shape[0]), checked((int)job.Shape[1]));
         var parts = job.Sources.Select(source => (source, adapter: _adapters.FirstOrDefault(pair => pair.Key.ToString() == source.Model).Value))
             .Select(pair => (Adapter: (Adapter?)pair.adapter, Module: ((Adapter?)pair.adapter)?.Modules.GetValueOrDefault(job.Name))).ToList();

@@ -76,4 +76,24 @@ public sealed class CascadeCommandTests : IDisposable
         Assert.Equal(2, run.ExitCode);
         Assert.Contains("no document with 'cascade'", run.Error, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void Plan_and_run_name_the_command_that_is_meant()
+    {
+        var document = Document("data: VAL\nbudget: 3\n");
+        var (plan, run) = (CommandLine.Run(["plan", document]), CommandLine.Run(["run", document, _files.Join("out")]));
+        Assert.Contains("'mergekit cascade' carries this file out", plan.Error, StringComparison.Ordinal);
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains("'mergekit cascade' carries this file out", run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_curve_is_written_as_a_page_without_scripts()
+    {
+        var run = CommandLine.Run(["cascade", Document("data: VAL\nbudget: 3\n"), "--html", _files.Join("curve.html")]);
+        Assert.True(run.ExitCode == 0, run.ToString());
+        var page = File.ReadAllText(_files.Join("curve.html"));
+        Assert.Contains("<polyline class=\"curve\"", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("<script", page, StringComparison.Ordinal);
+    }
 }

@@ -3,7 +3,6 @@ using MergeKit.Core.Conversion;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Inputs;
 using MergeKit.Core.Numerics;
-using MergeKit.Core.Recipes;
 
 namespace MergeKit.Core.Tests.Conversion;
 

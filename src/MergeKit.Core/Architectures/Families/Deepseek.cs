@@ -26,7 +26,7 @@ internal static class Deepseek
             Experts = config.Int("n_routed_experts"),
             TopK = config.Int("num_experts_per_tok"),
             Scoring = RouterScoring.Softmax,
-            Normalise = config.Flag("norm_topk_prob", false),
+            Normalise = config.Flag("norm_topk_prob", false) && config.Int("num_experts_per_tok") > 1,
         });
         return d.Network(layer => Layer($"model.layers.{layer}.", layer), d.Rms("model.norm"));
 

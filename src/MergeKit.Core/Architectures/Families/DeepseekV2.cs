@@ -16,7 +16,7 @@ internal static class DeepseekV2
         config.Only("scoring_func", "softmax");
         config.Only("topk_method", "greedy", "group_limited_greedy");
         var grouped = config.Text("topk_method", "greedy") == "group_limited_greedy";
-        var normalise = config.Flag("norm_topk_prob", false);
+        var normalise = config.Flag("norm_topk_prob", false) && config.Int("num_experts_per_tok") > 1;
         var groups = config.Int("n_group", 1);
         var topGroups = config.Int("topk_group", 1);
         var scale = config.Number("routed_scaling_factor", 1);

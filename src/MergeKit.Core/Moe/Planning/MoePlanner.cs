@@ -74,6 +74,9 @@ internal sealed class MoePlanner
             ? job with { Depth = shape.Layers == 1 ? 1 : layer / (shape.Layers - 1.0) }
             : job)];
         _problems.AddRange(tensors.Problems);
+        if (!mixture.Routing.Normalise)
+            _problems.Add(Problem.Warning(
+                $"{format.Name} weighs a single expert by its routing probability instead of 1; take experts_per_token: 2 or another architecture to keep the experts' full effect", _plan.Recipe.Location));
         _plan.ConfigJson = OutputConfig.Text(output);
         _plan.Layout = ShardLayout.Create([.. _plan.Jobs.Select(job => new PlannedTensor(job.Name, job.OutputType, job.Shape, job.ByteLength))], _plan.Options.ShardBytes);
         if (_plan.Options.CopyTokenizer)

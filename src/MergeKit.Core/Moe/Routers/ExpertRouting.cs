@@ -42,7 +42,7 @@ public static class ExpertRouting
 
         if (routing.Scoring == RouterScoring.SoftmaxOfChosen)
             Softmax(weights);
-        if (routing.Normalise && weights.Length > 1)
+        if (routing.Normalise)
             TensorPrimitives.Divide(weights, TensorPrimitives.Sum<T>(weights) + T.CreateChecked(Tiny), weights);
         if (routing.Scale != 1)
             TensorPrimitives.Multiply(weights, T.CreateChecked(routing.Scale), weights);

@@ -23,7 +23,7 @@ public static class TeacherExport
             throw new InputException($"top is {top} and temperature {temperature}; wanted 1 to {teacher.Model.VocabularySize} and a number above 0");
         ScoreRequest[] requests = [.. texts.Select((pair, i) => Encode(teacher, pair.Prompt, pair.Text, i))];
         var positions = requests.Sum(request => request.Continuation.Length);
-        var (topIds, topLogProbs, tails) = (new long[positions * top], new float[positions * top], new float[positions]);
+        var (topIds, topLogProbs, tails) = (new long[checked(positions * top)], new float[positions * top], new float[positions]);
         var size = teacher.Model.VocabularySize;
         var block = Math.Clamp(BlockFloats / size, 1, positions);
         var logits = new float[block * size];

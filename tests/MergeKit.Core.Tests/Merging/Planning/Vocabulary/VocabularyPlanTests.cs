@@ -38,7 +38,13 @@ public sealed class VocabularyPlanTests : IDisposable
         var (a, b, c) = (Model("a", 1, ["x"]), Model("b", 2, ["x", "w"]), Model("c", 3, ["w", "x"]));
         var recipe = $"merge_method: linear\nbase_model: {a}\nmodels:\n" + string.Concat(new[] { a, b, c }.Select(model => $"- {{model: {model}, parameters: {{weight: 1}}}}\n")) + "tokenizer: {source: union}\ndtype: float32";
         using (var plan = InProcessMerge.Plan(recipe))
+        {
             Assert.Equal(["w"], plan.Vocabulary!.Report.Averaged);
+            using var again = MergePlanner.Replan(plan, plan.Recipe);
+            Assert.True(again.IsExecutable, string.Join("\n", again.Problems));
+            Assert.Equal(plan.Jobs.Select(job => job.ShapeText), again.Jobs.Select(job => job.ShapeText));
+        }
+
         var rows = Rows(Run(recipe));
         var mean = Mean(Rows(b)[1], Rows(c)[0]);
         Close([.. Rows(b)[1].Zip(Rows(c)[0], mean).Select(three => (three.First + three.Second + three.Third) / 3)], rows[1]);
