@@ -109,7 +109,13 @@ internal sealed class GpuKernelBenchmark(GpuTimer timer, TorchPeer? peer)
         const int Heads = 32, KvHeads = 8, Dim = 128, All = (Heads + 2 * KvHeads) * Dim;
         var spec = new AttentionSpec
         {
-            Heads = Heads, KvHeads = KvHeads, HeadDim = Dim, ValueDim = Dim, Scale = 1, Output = new LinearSpec("o", default, 1, 1), Rope = new RopeSpec { Dim = Dim, Theta = 1e4 },
+            Heads = Heads,
+            KvHeads = KvHeads,
+            HeadDim = Dim,
+            ValueDim = Dim,
+            Scale = 1,
+            Output = new LinearSpec("o", default, 1, 1),
+            Rope = new RopeSpec { Dim = Dim, Theta = 1e4 },
         };
         var pages = (rows + 63) / 64;
         var parameters = new QkvPrepare.Parameters

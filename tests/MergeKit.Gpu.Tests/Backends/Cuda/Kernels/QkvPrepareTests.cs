@@ -27,7 +27,12 @@ public class QkvPrepareTests
         using var gpu = Gpu.Open();
         var spec = new AttentionSpec
         {
-            Heads = heads, KvHeads = kvHeads, HeadDim = headDim, ValueDim = headDim, Scale = 1, Output = new LinearSpec("o", default, 1, 1),
+            Heads = heads,
+            KvHeads = kvHeads,
+            HeadDim = headDim,
+            ValueDim = headDim,
+            Scale = 1,
+            Output = new LinearSpec("o", default, 1, 1),
             Rope = rotary > 0 ? new RopeSpec { Dim = rotary, Theta = 1e4, Interleaved = interleaved } : null,
             Layout = grouped ? QkvLayout.GroupedByKvHead : default,
         };
@@ -50,9 +55,21 @@ public class QkvPrepareTests
             using var valuePages = gpu.Poisoned(Pages * 64L * width, type);
             QkvPrepare.Launch(gpu.Cuda, spec, type, Tokens, new QkvPrepare.Parameters
             {
-                Qkv = input.Pointer, Bias = biased ? offset.Pointer : 0, Cos = cosines.Pointer, Sin = sines.Pointer, RopeRows = rows.Pointer, Places = places.Pointer,
-                Table = table.Pointer, Queries = queries.Pointer, Keys = keys.Pointer, Values = values.Pointer, KeyPages = keyPages.Pointer, ValuePages = valuePages.Pointer,
-                TableStride = Pages, QueryWeights = 1, KeyWeights = 1,
+                Qkv = input.Pointer,
+                Bias = biased ? offset.Pointer : 0,
+                Cos = cosines.Pointer,
+                Sin = sines.Pointer,
+                RopeRows = rows.Pointer,
+                Places = places.Pointer,
+                Table = table.Pointer,
+                Queries = queries.Pointer,
+                Keys = keys.Pointer,
+                Values = values.Pointer,
+                KeyPages = keyPages.Pointer,
+                ValuePages = valuePages.Pointer,
+                TableStride = Pages,
+                QueryWeights = 1,
+                KeyWeights = 1,
             });
             var expected = Enumerable.Range(0, Tokens).Select(t => Token(spec, qkv.AsSpan(t * all, all), biased ? bias : null, cos, sin, (Tokens - 1 - t) * half)).ToArray();
             var (q, k) = (heads * headDim, kvHeads * headDim);

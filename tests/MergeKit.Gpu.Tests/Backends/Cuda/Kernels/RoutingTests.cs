@@ -30,7 +30,14 @@ public class RoutingTests
         using var gpu = Gpu.Open();
         var spec = new RoutingSpec
         {
-            Experts = experts, TopK = topK, Scoring = scoring, Normalise = normalise, Groups = groups, TopGroups = topGroups, Ranking = ranking, Scale = scale,
+            Experts = experts,
+            TopK = topK,
+            Scoring = scoring,
+            Normalise = normalise,
+            Groups = groups,
+            TopGroups = topGroups,
+            Ranking = ranking,
+            Scale = scale,
         };
         foreach (var tokens in new[] { 1, 7, 100, 1500 })
         {
