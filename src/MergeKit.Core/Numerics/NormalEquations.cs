@@ -7,7 +7,7 @@ namespace MergeKit.Core.Numerics;
 /// (inputs that never occur), a multiple of the identity is added: 10^-8 of the mean of its diagonal, ten times more until it can be decomposed.</summary>
 public static class NormalEquations
 {
-    private const double LeastRidge = 1e-8, MostRidge = 1e-2;
+    private const double LeastRidge = 1e-8, MostRidge = 1e-3;
     private const int Sequential = 64;
 
     /// <summary>Solves in place.</summary>

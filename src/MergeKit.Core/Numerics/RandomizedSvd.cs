@@ -10,9 +10,9 @@ namespace MergeKit.Core.Numerics;
 /// <param name="Right">v_k, one per value.</param>
 public sealed record RandomizedSvd(double[] Values, double[][] Left, double[][] Right)
 {
-    private const int Oversampling = 10;
-    private const int PowerIterations = 4;
-    private const int SmallSide = 128;
+    private const int Oversampling = 20;
+    private const int PowerIterations = 8;
+    private const int SmallSide = 512;
     private const int BlockColumns = 512;
 
     /// <summary>At most <paramref name="rank"/> triplets; fewer where the matrix has no more.</summary>
@@ -25,7 +25,7 @@ public sealed record RandomizedSvd(double[] Values, double[][] Left, double[][] 
     public static RandomizedSvd Of(float[] matrix, int rows, int columns, int rank, CounterRandom random, ParallelLoop loop)
     {
         var side = Math.Min(rows, columns);
-        var width = Math.Min(side, rank + Math.Max(Oversampling, rank / 2));
+        var width = Math.Min(side, rank + Math.Max(Oversampling, rank));
         var (values, left, right) = side <= SmallSide || 2 * width > side
             ? Exact(matrix, rows, columns, loop)
             : Projected(matrix, rows, columns, width, random, loop);
@@ -34,7 +34,7 @@ public sealed record RandomizedSvd(double[] Values, double[][] Left, double[][] 
     }
 
     /// <summary>Floating-point operations of the projection, about.</summary>
-    public static double Cost(long rows, long columns, int rank) => 2.0 * rows * columns * (rank + Math.Max(Oversampling, rank / 2)) * (2 * PowerIterations + 2);
+    public static double Cost(long rows, long columns, int rank) => 2.0 * rows * columns * (rank + Math.Max(Oversampling, rank)) * (2 * PowerIterations + 2);
 
     private static (double[], double[][], double[][]) Exact(float[] matrix, int rows, int columns, ParallelLoop loop)
     {
