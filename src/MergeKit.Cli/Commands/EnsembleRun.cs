@@ -7,12 +7,14 @@ using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Reports;
 using MergeKit.Inference.Ensembles;
+using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Cli.Commands;
 
 /// <summary>Carries out a recipe that only combines models while they run: there are no weights to write, so its evaluation documents are the work, and
 /// the output folder gets the recipe and the reports.</summary>
-internal sealed class EnsembleRun(string recipePath, string outputPath, PlanOptions options, RunDisplay display, CancellationToken cancellation)
+internal sealed class EnsembleRun(
+    string recipePath, string outputPath, PlanOptions options, DeviceChoice device, RunDisplay display, CancellationToken cancellation)
 {
     /// <summary>Measures the ensembles beside the models that the evaluation documents name, or beside their members.</summary>
     /// <exception cref="InputException">There is nothing to measure on, or something cannot be used.</exception>
@@ -41,7 +43,7 @@ internal sealed class EnsembleRun(string recipePath, string outputPath, PlanOpti
     {
         var data = recipe.Data.Select(one => (one, set: DataSetReader.Read(InputPath.Resolve(one.Path, recipe.File, options), one.Name))).ToList();
         var models = recipe.Models.Count > 0 ? recipe.Models : Everything(documents);
-        var (opener, scope) = (ModelOptions.Opener(options, cancellation), new RecipeScope(recipe.File, documents));
+        var (opener, scope) = (ModelOptions.Opener(options, device, cancellation), new RecipeScope(recipe.File, documents));
         var (opened, problems) = (new List<OpenedModel>(), new List<Problem>());
         try
         {

@@ -21,12 +21,12 @@ internal static class ModelOptions
 
     /// <summary>What opens the models of a command line.</summary>
     public static ModelOpener Opener(ParseResult parsed, CancellationToken cancellation) => Opener(
-        new PlanOptions { WorkingDirectory = CommonOptions.BaseFolder(parsed), Threads = parsed.GetValue(CommonOptions.Threads) }, cancellation,
-        parsed.GetValue(CommonOptions.Device));
+        new PlanOptions { WorkingDirectory = CommonOptions.BaseFolder(parsed), Threads = parsed.GetValue(CommonOptions.Threads) },
+        parsed.GetValue(CommonOptions.Device), cancellation);
 
     /// <summary>What opens models, with documents that have been carried out.</summary>
-    public static ModelOpener Opener(PlanOptions options, CancellationToken cancellation, DeviceChoice device = default) =>
-        new(options, (model, file) => InputPath.ResolveModel(model, file, options), cancellation, device);
+    public static ModelOpener Opener(PlanOptions options, DeviceChoice device, CancellationToken cancellation) =>
+        new(options, (model, file) => InputPath.ResolveModel(model, file, options), device, cancellation);
 
     /// <summary>The last part of a path; of a recipe file without its ending; of a model with an adapter the last parts of both.</summary>
     public static string NameOf(string model) => ModelOpener.IsRecipe(model) ? Path.GetFileNameWithoutExtension(model)

@@ -52,7 +52,7 @@ internal static class PlanCommand
 
         foreach (var ensemble in documents.OfType<EnsembleRecipe>())
         {
-            var plan = EnsemblePlan.Of(ensemble, new RecipeScope(file, documents), ModelOptions.Opener(CommonOptions.ToPlanOptions(parsed, null), default));
+            var plan = EnsemblePlan.Of(ensemble, new RecipeScope(file, documents), ModelOptions.Opener(CommonOptions.ToPlanOptions(parsed, null), default, default));
             executable &= plan.IsExecutable;
             shortage &= plan.IsExecutable;
             if (parsed.GetValue(CommonOptions.Json))

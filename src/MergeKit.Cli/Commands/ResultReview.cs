@@ -49,7 +49,7 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, D
             throw new InputException([Problem.Error($"the result cannot be evaluated: {why}", recipe.Location)]);
         display.Say("evaluating");
         var data = recipe.Data.Select(one => (one, set: DataSetReader.Read(InputPath.Resolve(one.Path, recipe.File, plan.Options), one.Name))).ToList();
-        var (opener, scope) = (ModelOptions.Opener(plan.Options with { NamedResults = WithResult() }, cancellation, device), new RecipeScope(recipe.File, Documents));
+        var (opener, scope) = (ModelOptions.Opener(plan.Options with { NamedResults = WithResult() }, device, cancellation), new RecipeScope(recipe.File, Documents));
         List<string> names = [.. recipe.Models.Count == 0 ? Parents().Select(parent => parent.Name) : recipe.Models.Select(model => Unique(model.ToString()))];
         var opened = new List<OpenedModel>();
         try
@@ -110,7 +110,7 @@ internal sealed class ResultReview(MergePlan plan, string folder, string name, D
             ? $"'{model.Config?.Architecture}' cannot be run here"
             : File.Exists(Path.Combine(folder, "tokenizer.json")) ? null : "the result has no tokenizer.json, so it cannot be run on text";
 
-    private IReadOnlyList<(string Name, string Folder)> Parents() => 
+    private IReadOnlyList<(string Name, string Folder)> Parents() =>
         [.. plan.Inputs.SelectMany(input => input.Model.Stage is { } stage ? stage.Origins.Select(model => (Name: Unique(model.ToString()), model.Source)) : [(Unique(input.Name), input.Model.Source)])
             .DistinctBy(parent => parent.Source)];
 

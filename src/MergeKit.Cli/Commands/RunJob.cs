@@ -63,7 +63,7 @@ internal sealed class RunJob
         var recipes = documents.OfType<Recipe>().ToList();
         if (recipes.Count == 0 && documents.OfType<EnsembleRecipe>().Any())
         {
-            Measured = new EnsembleRun(RecipePath, OutputPath, Options, display, Cancellation).Run(documents);
+            Measured = new EnsembleRun(RecipePath, OutputPath, Options, Device, display, Cancellation).Run(documents);
             return [];
         }
 

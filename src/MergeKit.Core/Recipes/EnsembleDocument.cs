@@ -6,6 +6,8 @@ namespace MergeKit.Core.Recipes;
 /// <summary>Reads documents with <c>ensemble:</c>.</summary>
 internal static class EnsembleDocument
 {
+    private static readonly string[] DropoutKeys = ["passes", "seed"];
+
     private const int DefaultPasses = 8, DefaultTopK = 10, DefaultCovers = 16;
 
     /// <summary>The kind of document that this file reads.</summary>
@@ -50,7 +52,7 @@ internal static class EnsembleDocument
         var (rate, passes, seed) = (fields.Number("dropout"), fields.Integer("passes", 1), fields.Integer("seed", 0));
         if (fields["dropout"] is null)
         {
-            foreach (var key in new[] { "passes", "seed" }.Where(key => fields[key] is not null))
+            foreach (var key in DropoutKeys.Where(key => fields[key] is not null))
                 fields.Problems.Error($"'{key}' goes with 'dropout', which is not given", fields.PlaceOf(key));
             return null;
         }

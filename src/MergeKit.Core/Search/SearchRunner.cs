@@ -32,7 +32,7 @@ public static class SearchRunner
         var notes = new List<string>();
         var (winner, front) = Search(search, session, whole, space, controlWeights, notes);
         if (winner is null)
-            throw new InputException([Problem.Error($"no candidate could be scored; the first failed because: {session.Trials.FirstOrDefault()?.Failure ?? "there was none"}", search.Location)]);
+            throw new InputException([Problem.Error($"no candidate could be scored; the first failed because: {(session.Trials.Count > 0 ? session.Trials[0].Failure : null) ?? "there was none"}", search.Location)]);
         Line(search, session, whole, space, winner);
         References(search, whole);
         var variables = space?.Variables ?? [];

@@ -15,10 +15,10 @@ public sealed record RecipeScope(string File, IReadOnlyList<IRecipeDocument> Doc
 /// <summary>Opens whatever may stand where a model is wanted: a folder, a hub id, model+adapter, a recipe file, the name of a document.</summary>
 /// <param name="plan">Threads, working folder, and the folders of documents that have been carried out.</param>
 /// <param name="locate">Turns a model of a recipe, and the recipe's file, into a text that opens it.</param>
-/// <param name="cancellation">Stops merges in memory.</param>
 /// <param name="device">Where models of folders run.</param>
+/// <param name="cancellation">Stops merges in memory.</param>
 public sealed class ModelOpener(
-    PlanOptions plan, Func<ModelReference, string, string> locate, CancellationToken cancellation = default, DeviceChoice device = default)
+    PlanOptions plan, Func<ModelReference, string, string> locate, DeviceChoice device = default, CancellationToken cancellation = default)
 {
     private const int DeepestNesting = 8;
     private static readonly string[] RecipeEndings = [".yml", ".yaml"];

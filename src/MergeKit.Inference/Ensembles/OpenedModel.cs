@@ -59,7 +59,7 @@ public sealed class OpenedModel(ILanguageModel model, ITextEncoder encoder, stri
         : encoder.EosId is { } id ? new HashSet<int> { id } : new HashSet<int>();
 
     /// <summary>Text of ids as they come.</summary>
-    public TextStream OpenText() => new(this);
+    public TextPieces OpenText() => new(this);
 
     /// <summary>Ties something to the model's life: it is disposed of after the model, the last one first.</summary>
     public OpenedModel Own(params IEnumerable<IDisposable> parts)

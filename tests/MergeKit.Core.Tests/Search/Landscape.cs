@@ -70,9 +70,9 @@ internal sealed class Landscape(Func<IReadOnlyList<double>, double> loss, double
         {{more}}
         """);
 
-    public SearchOutcome Run(SearchRecipe search, string journal, IReadOnlyList<TuningSet> sets, CancellationToken cancellation = default, Action<Trial>? report = null, IReadOnlyList<double>? controls = null)
+    public SearchOutcome Run(SearchRecipe search, string journal, IReadOnlyList<TuningSet> sets, Action<Trial>? report = null, IReadOnlyList<double>? controls = null, CancellationToken? stop = null)
     {
         using var trials = TrialJournal.Open(journal, search.Yaml);
-        return SearchRunner.Run(search, this, sets, controls ?? [.. sets.Select(_ => 0.0)], trials, report, cancellation);
+        return SearchRunner.Run(search, this, sets, controls ?? [.. sets.Select(_ => 0.0)], trials, report, stop ?? TestContext.Current.CancellationToken);
     }
 }

@@ -72,7 +72,7 @@ public sealed class SearchRunnerTests : IDisposable
         var places = new Dictionary<string, double> { ["m0"] = 3, ["m1"] = -2, ["m2"] = 100 };
         var world = new SoupWorld(places);
         using var trials = TrialJournal.Open(Journal(), "soup");
-        var outcome = SearchRunner.Run(Landscape.Document(Soup("greedy_soup")), world, [world.Set()], [0], trials);
+        var outcome = SearchRunner.Run(Landscape.Document(Soup("greedy_soup")), world, [world.Set()], [0], trials, null, TestContext.Current.CancellationToken);
         var members = RecipeReader.Parse("w", outcome.Winner.Yaml)[0].AllModels().Select(model => model.Path);
         Assert.Equal(["m1", "m0"], members);
         Assert.Equal(1.25, outcome.Winner.Objective, 9);
@@ -142,11 +142,11 @@ public sealed class SearchRunnerTests : IDisposable
             var world = new Landscape(Bowl, 0.1);
             using var cancel = new CancellationTokenSource();
             var seen = 0;
-            var outcome = world.Run(search, journal, [world.Set("a", 24), world.Set("b", 24, other: weights => Bowl(weights) + weights[0])], cancel.Token, _ =>
+            var outcome = world.Run(search, journal, [world.Set("a", 24), world.Set("b", 24, other: weights => Bowl(weights) + weights[0])], _ =>
             {
                 if (++seen == stop)
                     cancel.Cancel();
-            });
+            }, stop: cancel.Token);
             if (wanted is not null)
             {
                 Assert.Equal(wanted.Winner.Yaml, outcome.Winner.Yaml);

@@ -63,12 +63,12 @@ public class SameBitsTests
         using var scratch = TemporaryFolder.InMemory(100_000_000);
         var recipe = WriteModels(scratch, method, DType.BF16, parametersGiven: true);
         using var plan = InProcessMerge.Plan(recipe, new PlanOptions { Threads = 2, Seed = 3 });
-        InProcessMerge.Run(plan, scratch.Join("out"));
+        InProcessMerge.Run(plan, scratch.Join("out"), cancellation: TestContext.Current.CancellationToken);
         using var written = Checkpoint.Open(scratch.Join("out"));
         using var memory = new MemoryMerge(plan);
         for (var time = 0; time < 2; time++)
         {
-            memory.Fill(plan);
+            memory.Fill(plan, TestContext.Current.CancellationToken);
             Assert.Equal(written.Tensors.Count, memory.Tensors.Count);
             Assert.All(memory.Tensors, tensor => Assert.True(Same(written, tensor), tensor.Name));
         }

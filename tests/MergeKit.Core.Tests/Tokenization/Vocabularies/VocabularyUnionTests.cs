@@ -115,7 +115,7 @@ public class VocabularyUnionTests
     private static Tokenizer Written(TokenizerDraft draft)
     {
         var written = Tokenizer.Parse("written", TokenizerJsonWriter.Write(draft));
-        Assert.Empty(written.Problems.Where(problem => problem.Severity == Severity.Warning));
+        Assert.DoesNotContain(written.Problems, problem => problem.Severity == Severity.Warning);
         return written;
     }
 

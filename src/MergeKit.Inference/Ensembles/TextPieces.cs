@@ -4,7 +4,7 @@ namespace MergeKit.Inference.Ensembles;
 
 /// <summary>The text of ids as they come, whole characters only: by the tokenizer where all ids are its own, else from all ids so far.</summary>
 /// <param name="model">The model whose ids they are.</param>
-public sealed class TextStream(OpenedModel model)
+public sealed class TextPieces(OpenedModel model)
 {
     private readonly StreamDecoder? _decoder = model.Tokenizer?.CreateStreamDecoder();
     private readonly List<int> _ids = [];
