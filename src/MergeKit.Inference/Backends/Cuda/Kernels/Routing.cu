@@ -149,7 +149,7 @@ extern "C" __global__ void __launch_bounds__(128) route(const __grid_constant__ 
     weight = chosen ? expf(weight - top) : 0.0f;
     weight /= warp_sum(weight);
 #endif
-#if NORMALISE && TOP_K > 1
+#if NORMALISE
     weight /= warp_sum(chosen ? weight : 0.0f) + 1e-20f;
 #endif
     weight *= p.scale;
