@@ -43,12 +43,7 @@ internal static class LogMixture
             TensorPrimitives.Max(max, T.CreateSaturating(-1e30), max);
             total.Clear();
             for (var i = 0; i < count; i++)
-            {
-                TensorPrimitives.Add(members[read[i]].Span.Slice(start, size), offsets[i], one);
-                TensorPrimitives.Subtract<T>(one, max, one);
-                TensorPrimitives.Exp<T>(one, one);
-                TensorPrimitives.Add<T>(total, one, total);
-            }
+                RowExp.Accumulate(members[read[i]].Span.Slice(start, size), offsets[i], max, total);
 
             TensorPrimitives.Log<T>(total, total);
             TensorPrimitives.Add<T>(max, total, result.Slice(start, size));

@@ -1,6 +1,5 @@
 using System.Numerics;
 using System.Numerics.Tensors;
-using System.Runtime.CompilerServices;
 
 namespace MergeKit.Core.Ensembles;
 
@@ -12,11 +11,9 @@ public static class RowMath
 
     /// <summary>ln sum e^z with the maximum subtracted; minus infinity where nothing is possible.</summary>
     /// <exception cref="EnsembleException">The row has NaN or plus infinity.</exception>
-    [SkipLocalsInit]
     public static double LogSumExp<T>(ReadOnlySpan<T> row)
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
-        Span<T> scratch = stackalloc T[Block];
         var (maximum, sum) = (double.NegativeInfinity, 0.0);
         for (var start = 0; start < row.Length; start += Block)
         {
@@ -26,10 +23,7 @@ public static class RowMath
                 continue;
             if (highest > maximum)
                 (sum, maximum) = (sum * Math.Exp(maximum - highest), highest);
-            var shifted = scratch[..block.Length];
-            TensorPrimitives.Subtract(block, T.CreateChecked(maximum), shifted);
-            TensorPrimitives.Exp<T>(shifted, shifted);
-            sum += double.CreateChecked(TensorPrimitives.Sum<T>(shifted));
+            sum += RowExp.Sum(block, maximum);
         }
 
         return sum == 0 ? double.NegativeInfinity : maximum + Math.Log(sum);

@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
 using MergeKit.Core.Checkpoints;
-using Writer = MergeKit.Core.Checkpoints.Writing.SafetensorsFile;
 using MemoryTensor = MergeKit.Core.Checkpoints.Writing.MemoryTensor;
+using Writer = MergeKit.Core.Checkpoints.Writing.SafetensorsFile;
 
 namespace MergeKit.Inference.Tests.Ensembles;
 
