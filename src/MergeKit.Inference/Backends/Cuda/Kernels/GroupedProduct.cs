@@ -162,6 +162,7 @@ internal static class GroupedProduct
     ])
     {
         NeedsHopper = true,
+        AllowSpills = epilogue == Epilogue.Scores && form.Biased, // one word behind the main loop with NVRTC 12.4, none with 13.0
         Wgmma = [new WgmmaShape(tile.Rows == 64 ? GroupedTile.Columns / 2 : GroupedTile.Columns, false, false)],
         SharedBytes = SharedBytes(tile, form.Experts, epilogue),
     };
