@@ -16,7 +16,7 @@ internal sealed unsafe class LookAhead
 
     private readonly Dictionary<nint, Upcoming> _followers = [];
     private volatile Upcoming? _upcoming;
-    private Upcoming? _last;
+    private nint _last;
 
     /// <summary>Notes that a product begins, and what each worker reads first of it.</summary>
     /// <param name="key">Address of the product's first weight.</param>
@@ -25,10 +25,9 @@ internal sealed unsafe class LookAhead
     {
         if (!Sse.IsSupported)
             return;
-        if (_last is { } last && !(_followers.TryGetValue(last.Key, out var follower) && follower.Key == key))
-            _followers[last.Key] = new Upcoming(key, starts.ToArray());
-        if (_last?.Key != key)
-            _last = new Upcoming(key, []);
+        if (_last != 0 && !(_followers.TryGetValue(_last, out var follower) && follower.Key == key))
+            _followers[_last] = new Upcoming(key, starts.ToArray());
+        _last = key;
         var next = _followers.GetValueOrDefault(key);
         next?.Restart();
         _upcoming = next;
@@ -53,12 +52,6 @@ internal sealed unsafe class LookAhead
         {
             if (worker >= starts.Length)
                 return false;
-            return Ask(worker);
-        }
-
-        /// <summary>The calling worker has no time to look ahead for itself; processors of one machine share their last cache.</summary>
-        private bool Ask(int worker)
-        {
             var (address, bytes) = starts[worker];
             var from = Volatile.Read(ref _done[worker].Value);
             var to = Math.Min(from + StepBytes, Math.Min(bytes, MostBytes));
