@@ -8,7 +8,7 @@ namespace MergeKit.Benchmarks;
 /// <summary>Times GPU kernels in turn with PyTorch's in a child process, as Markdown tables.</summary>
 internal sealed class GpuKernelBenchmark(GpuTimer timer, TorchPeer? peer)
 {
-    private static readonly string[] Parts = ["glue", "skinny", "decode", "attention", "grouped", "experts", "head"];
+    private static readonly string[] Parts = ["glue", "combine", "skinny", "decode", "attention", "grouped", "experts", "head"];
 
     private CudaContext Cuda => timer.Cuda;
 
@@ -43,6 +43,9 @@ internal sealed class GpuKernelBenchmark(GpuTimer timer, TorchPeer? peer)
         {
             case "glue":
                 Glue();
+                break;
+            case "combine":
+                Combine();
                 break;
             case "skinny":
                 decoding.Skinny();
@@ -102,6 +105,27 @@ internal sealed class GpuKernelBenchmark(GpuTimer timer, TorchPeer? peer)
             QkvPass(rows, copy);
             timer.Release();
         }
+    }
+
+    /// <summary>The combiner of ensembles; its bytes are those of all members' logits and of the law, each once.</summary>
+    private void Combine()
+    {
+        const long Bytes = 2L << 30;
+        var (a, b) = (timer.Take(Bytes), timer.Take(Bytes));
+        var copy = 2 * Bytes / timer.Time(() => Cuda.Stream.Copy(b, a, Bytes)) / 1e6;
+        timer.Release();
+        Console.WriteLine("\n| combiner of 128,256 ids | rows | us | GB/s | of a copy |\n|---|---|---|---|---|");
+        const int Width = 128256;
+        foreach (var members in new[] { 2, 3 })
+            foreach (var rows in new[] { 1, 32, 1024 })
+            {
+                var logits = Enumerable.Range(0, members).Select(_ => timer.Take(4L * rows * Width)).ToArray();
+                var output = timer.Take(4L * rows * Width);
+                float[] weights = members == 2 ? [0.4f, 0.6f] : [0.4f, 0.3f, 0.3f];
+                foreach (var rule in Enum.GetValues<RowRule>())
+                    Bandwidth($"{rule} of {members}", rows, 4L * rows * Width * (members + 1), copy, () => CombineRows.Launch(Cuda, rule, logits, weights, output, rows, Width));
+                timer.Release();
+            }
     }
 
     private void QkvPass(int rows, double copy)

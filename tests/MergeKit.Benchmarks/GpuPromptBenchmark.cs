@@ -47,6 +47,8 @@ internal sealed class GpuPromptBenchmark(GpuTimer timer, TorchPeer? peer)
         HopperTile[] tried = headDim == 128
             ? [new(128, 128, 2, 2), lengths.Max() > 1024 ? new(192, 80, 2, 2) : new(128, 128, 2, 3)]
             : lengths.Max() > 1024 ? [new(192, 128, 2, 2)] : [new(192, 128, 2, 2), new(128, 128, 4, 4), new(128, 128, 2, 2)];
+        if (lengths.Max() <= 1024)
+            tried = [.. tried, .. AttentionHopper.Short(headDim)];
         var candidates = (all ? tried.Append(chosen).Distinct().ToArray() : [chosen]).ToDictionary(shape => shape, shape =>
         {
             var tiles = AttentionHopper.Tiles(spans, form, shape.Rows);
@@ -59,7 +61,7 @@ internal sealed class GpuPromptBenchmark(GpuTimer timer, TorchPeer? peer)
         timer.Release();
     }
 
-    private static string Name(HopperTile tile) => $"{tile.Rows}x{tile.Keys}{(tile.Depth > 2 ? $", {tile.Depth} ahead" : "")}";
+    private static string Name(HopperTile tile) => $"{tile.Rows}x{tile.Keys}{(tile.Depth > 2 ? $", {tile.Depth} ahead" : "")}{(tile.Blocks > 1 ? $", {tile.Blocks} blocks" : "")}";
 
     /// <summary>Products by expert against torch._grouped_mm.</summary>
     public void Grouped(bool all)

@@ -12,7 +12,8 @@ internal readonly record struct AttentionTile(int Sequence, int First, int Head,
 /// <param name="Keys">Keys of a step.</param>
 /// <param name="Stages">Blocks of keys, and of values, in shared memory.</param>
 /// <param name="Depth">Tiles known ahead, and their queries in shared memory.</param>
-internal readonly record struct HopperTile(int Rows, int Keys, int Stages, int Depth);
+/// <param name="Blocks">Blocks on a multiprocessor.</param>
+internal readonly record struct HopperTile(int Rows, int Keys, int Stages, int Depth, int Blocks = 1);
 
 /// <summary>Attention of prompts on Hopper: TMA, warp specialisation, warpgroup products.</summary>
 internal static class AttentionHopper
@@ -39,7 +40,7 @@ internal static class AttentionHopper
     /// <summary>The variant for a form and a tile.</summary>
     public static KernelSpec Configure(in AttentionForm form, HopperTile tile) => new("AttentionHopper", "attention",
     [
-        ("HEAD_DIM", form.HeadDim), ("BM", tile.Rows), ("BN", tile.Keys), ("STAGES", tile.Stages), ("DEPTH", tile.Depth), ("CAUSAL", form.Causal ? 1 : 0),
+        ("HEAD_DIM", form.HeadDim), ("BM", tile.Rows), ("BN", tile.Keys), ("STAGES", tile.Stages), ("DEPTH", tile.Depth), ("BLOCKS", tile.Blocks), ("CAUSAL", form.Causal ? 1 : 0),
         ("WINDOW", form.Window > 0 ? 1 : 0), ("SOFTCAP", form.Softcap > 0 ? 1 : 0), ("SINKS", form.Sinks ? 1 : 0),
     ])
     {
@@ -56,7 +57,13 @@ internal static class AttentionHopper
         from extras in TestExtras
         let form = new AttentionForm(
             CudaType.BFloat16, 8, 2, 64 * headDim, 64 * headDim, 1, causal == 1, (extras & 1) * 512, (extras & 2) * 25, false, (extras & 4) != 0)
-        select Configure(form, Choose(form.HeadDim, form.Causal, longest, form.Softcap > 0));
+        from tile in (HopperTile[])[Choose(form.HeadDim, form.Causal, longest, form.Softcap > 0), .. Short(form.HeadDim)]
+        select Configure(form, tile);
+
+    /// <summary>Tiles for short sequences, more than one block on a multiprocessor.</summary>
+    public static HopperTile[] Short(int headDim) => headDim == 64
+        ? [new(64, 64, 2, 3, 3), new(64, 128, 2, 2, 2), new(64, 64, 2, 4, 3)]
+        : [new(64, 64, 2, 2, 2)];
 
     /// <summary>All tiles of a batch in the order of work: heads whose keys and values fit the second-level cache together, and among those the longest first.</summary>
     public static AttentionTile[] Tiles(IReadOnlyList<DeviceSequence> sequences, in AttentionForm form, int rows)
@@ -116,7 +123,7 @@ internal static class AttentionHopper
             CappedScale = form.Softcap > 0 ? form.Scale / form.Softcap : 0,
             CapLog2 = form.Softcap * Log2E,
         };
-        cuda.Kernel(Configure(form, shape)).Launch(cuda.Stream, (Math.Min(cuda.Device.Multiprocessors, tiles), 1, 1), 128 * (shape.Rows / 64 + 1), parameters);
+        cuda.Kernel(Configure(form, shape)).Launch(cuda.Stream, (Math.Min(cuda.Device.Multiprocessors * shape.Blocks, tiles), 1, 1), 128 * (shape.Rows / 64 + 1), parameters);
     }
 
     /// <summary>Keys that some query of a tile sees.</summary>

@@ -10,6 +10,7 @@
 // -D: BM (64, 128) BN (128, 256) STAGES CLUSTER (1, 2) GROUP LAG (blocks of K) BIAS ACTIVATION CLAMPED
 //     EPILOGUE (0: bf16; 1: rows 2i, 2i + 1 of B are gate and up, C[rows, N / 2] = act(gate) up; 2: log-probabilities)
 #define FAST_ACTIVATION 1
+#include "cluster.cuh"
 #include "activation.cuh"
 #include "hopper.cuh"
 #include "wgmma.cuh"
@@ -46,13 +47,6 @@ struct Params {
     float limit, scale, softcap;                     // softcap 0: none
 };
 
-__device__ __forceinline__ void cluster_sync() {
-#if CLUSTER > 1
-    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
-#else
-    __syncthreads();
-#endif
-}
 __device__ __forceinline__ u32 cluster_rank() {
     u32 r = 0;
 #if CLUSTER > 1
