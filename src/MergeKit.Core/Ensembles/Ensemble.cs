@@ -43,9 +43,11 @@ public sealed class Ensemble : ILanguageModel
         Combiner = _options.LeaderThreshold is { } threshold ? new LeaderCombiner(combiner, _options.Leader, threshold) : combiner;
         Runs = [.. members.Where((_, k) => Combiner.Reads(k)).Distinct()];
         RunOf = [.. members.Select((member, k) => Combiner.Reads(k) ? Array.IndexOf(Runs, member) : -1)];
+        Owners = [.. Runs.Select(PrefixedModel.Owner)];
         VocabularySize = _options.VocabularySize ?? Runs.Min(run => run.VocabularySize);
         if (Runs.FirstOrDefault(run => run.VocabularySize < VocabularySize) is { } small)
             throw new EnsembleException(EnsembleError.InvalidParameter, $"{name}: '{small.Name}' has {small.VocabularySize} ids, the ensemble {VocabularySize}");
+        Joined = JoinedRule.Of(this);
     }
 
     /// <inheritdoc/>
@@ -71,6 +73,12 @@ public sealed class Ensemble : ILanguageModel
 
     /// <summary>Per place of the rule which run it reads; -1 for none.</summary>
     internal int[] RunOf { get; }
+
+    /// <summary>Per run the model that has the weights: runs of one owner read them together.</summary>
+    internal ILanguageModel[] Owners { get; }
+
+    /// <summary>The rule for those who can combine rows where they are computed; null where it has no such form.</summary>
+    internal JoinedRule? Joined { get; }
 
     /// <summary>Most rows combined at the same time.</summary>
     internal int Threads => _options.Threads;

@@ -11,6 +11,7 @@ internal sealed class EnsembleSession : ISession
     private readonly Ensemble _ensemble;
     private readonly ISession[] _runs;
     private readonly float[][] _rows;
+    private readonly ILogitRows[] _next;
     private readonly List<int> _ids = [];
     private readonly List<double> _states = [];
     private int _prompt;
@@ -19,7 +20,8 @@ internal sealed class EnsembleSession : ISession
     {
         _ensemble = ensemble;
         _runs = [.. ensemble.Runs.Select(run => run.Open())];
-        _rows = [.. ensemble.Runs.Select(run => new float[run.VocabularySize])];
+        _rows = [.. ensemble.Runs.Select(run => Array.Empty<float>())];
+        _next = new ILogitRows[_runs.Length];
     }
 
     /// <inheritdoc/>
@@ -66,6 +68,9 @@ internal sealed class EnsembleSession : ISession
                 return;
         }
 
+        CatchUp();
+        if (NextRow() is { } row && row.TryRead(_next, 0, _ensemble.Joined!.At(Step()), logits))
+            return;
         for (var run = 0; run < _runs.Length; run++)
             if (_ensemble.Leader is not { } one || run != _ensemble.RunOf[one.Leader])
                 Next(run);
@@ -148,6 +153,8 @@ internal sealed class EnsembleSession : ISession
     private void Next(int run)
     {
         CatchUp(run);
+        if (_rows[run].Length == 0)
+            _rows[run] = new float[_ensemble.Runs[run].VocabularySize];
         _runs[run].NextLogits(_rows[run]);
     }
 
@@ -155,6 +162,34 @@ internal sealed class EnsembleSession : ISession
     {
         if (_runs[run].Length < _ids.Count)
             _runs[run].Append(CollectionsMarshal.AsSpan(_ids)[_runs[run].Length..]);
+    }
+
+    /// <summary>Feeds every run what it lacks; runs that share their weights are fed together.</summary>
+    private void CatchUp()
+    {
+        for (var run = 0; run < _runs.Length; run++)
+        {
+            if (_runs[run].Length == _ids.Count)
+                continue;
+            var owner = _ensemble.Owners[run];
+            owner.Append([.. Enumerable.Range(run, _runs.Length - run).Where(other => _ensemble.Owners[other] == owner && _runs[other].Length < _ids.Count)
+                .Select(other => PrefixedModel.Unwrap(_runs[other], CollectionsMarshal.AsSpan(_ids)[_runs[other].Length..].ToArray()))]);
+        }
+    }
+
+    /// <summary>The first run's next row, where the rule can be carried out on the rows of all; they stand in <see cref="_next"/>.</summary>
+    private IJoinableRows? NextRow()
+    {
+        if (_ensemble.Joined is null)
+            return null;
+        for (var run = 0; run < _runs.Length; run++)
+        {
+            if (_runs[run].NextRow() is not { } row)
+                return null;
+            _next[run] = row;
+        }
+
+        return (IJoinableRows)_next[0];
     }
 
     private StepContext Step() => new()

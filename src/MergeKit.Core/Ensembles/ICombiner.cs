@@ -1,4 +1,5 @@
 using System.Numerics;
+using MergeKit.Core.Models;
 
 namespace MergeKit.Core.Ensembles;
 
@@ -60,6 +61,16 @@ public interface ITokenCombiner : ICombiner
     /// <param name="step">The place.</param>
     /// <param name="tokenLogProbs">ln p_k(token) of every member.</param>
     double LogProb(in StepContext step, ReadOnlySpan<double> tokenLogProbs);
+}
+
+/// <summary>A combiner whose rule can be told to whoever computes the members' rows, so that these need not be given out.</summary>
+public interface IJoinableCombiner : ICombiner
+{
+    /// <summary>The rule; null where its parameters leave it without such a form.</summary>
+    LawForm? Form { get; }
+
+    /// <summary>Writes one coefficient per member.</summary>
+    void Coefficients(in StepContext step, Span<double> coefficients);
 }
 
 /// <summary>A rough kind of token, for gates.</summary>

@@ -130,6 +130,19 @@ public interface IBackend : IDisposable
             Logits(weights, hidden, first++, logits.Slice(start, vocabulary));
     }
 
+    /// <summary>ln p of one target per row under a combined law, and whether it was the most probable id. Called on the first head's
+    /// backend; nobody else uses the backends of any of the heads meanwhile. Logits are finite: a sum that is NaN or plus infinity is an error
+    /// (<see cref="Core.Ensembles.EnsembleError.NotANumber"/>).</summary>
+    /// <param name="heads">The heads and their rule.</param>
+    /// <param name="targets">One id per row.</param>
+    /// <param name="logProbs">Receives ln p(target).</param>
+    /// <param name="isArgMax">Receives whether the target had the largest combined score; the lowest id wins ties.</param>
+    /// <returns>False where this backend has no way for these heads or this rule; then nothing has been written, and rows of logits are combined on the CPU.</returns>
+    bool TryScoreCombined(CombinedHeads heads, ReadOnlySpan<int> targets, Span<float> logProbs, Span<bool> isArgMax) => false;
+
+    /// <summary>The combined laws, normalised log-probabilities [rows, vocabulary]. As <see cref="TryScoreCombined"/> otherwise.</summary>
+    bool TryCombine(CombinedHeads heads, Span<float> logProbs) => false;
+
     /// <summary>Copies one row to another buffer, which then has that row only.</summary>
     void CopyRow(IBuffer source, int row, IBuffer destination) => CopyRows(source, [row], destination);
 

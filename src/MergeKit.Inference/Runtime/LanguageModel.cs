@@ -104,6 +104,9 @@ public sealed class LanguageModel : IBatchGenerator
     /// <inheritdoc/>
     public ILogitRows Rows(ISession session, ReadOnlySpan<int> continuation) => ((Session)session).Rows(continuation);
 
+    /// <inheritdoc/>
+    public void Append(IReadOnlyList<(ISession Session, ReadOnlyMemory<int> Ids)> parts) => Session.Append(parts);
+
     /// <summary>Runs whole sequences in one ragged batch and keeps what <paramref name="options"/> ask for at every position.</summary>
     /// <exception cref="InputException">A sequence is empty, too long, or has ids outside the vocabulary.</exception>
     public IReadOnlyList<ForwardTrace> Trace(IReadOnlyList<ReadOnlyMemory<int>> sequences, TraceOptions options) =>
