@@ -1,4 +1,5 @@
 using MergeKit.Core.Architectures;
+using MergeKit.Core.Models;
 using MergeKit.Inference.Backends;
 using MergeKit.Inference.Backends.Cuda;
 using MergeKit.Inference.Backends.Cuda.Kernels;
@@ -121,8 +122,8 @@ internal sealed class GpuKernelBenchmark(GpuTimer timer, TorchPeer? peer)
             {
                 var logits = Enumerable.Range(0, members).Select(_ => timer.Take(4L * rows * Width)).ToArray();
                 var output = timer.Take(4L * rows * Width);
-                float[] weights = members == 2 ? [0.4f, 0.6f] : [0.4f, 0.3f, 0.3f];
-                foreach (var rule in Enum.GetValues<RowRule>())
+                var weights = timer.Send(Enumerable.Repeat(-1.1f, rows * members).ToArray());
+                foreach (var rule in Enum.GetValues<LawRule>())
                     Bandwidth($"{rule} of {members}", rows, 4L * rows * Width * (members + 1), copy, () => CombineRows.Launch(Cuda, rule, logits, weights, output, rows, Width));
                 timer.Release();
             }

@@ -1,6 +1,6 @@
 // One law from the logits of the members of an ensemble, for each of some rows: log-probabilities
-//   MIXTURE 1: ln sum_k w_k softmax(l_k)        (linear; weights above 0)
-//   MIXTURE 0: log softmax(sum_k w_k l_k)       (log-linear, experts against anti-experts; weights of any sign)
+//   MIXTURE 1: ln sum_k e^(c_k) softmax(l_k)    (linear; c_k may be minus infinity)
+//   MIXTURE 0: log softmax(sum_k c_k l_k)       (log-linear, experts against anti-experts; c_k of any sign)
 // CLUSTER blocks share a row: each sums over its columns, all exchange their sums through shared memory, and each writes its columns,
 // whose logits it reads again from the second-level cache. Sums have a fixed order.
 // -D: MEMBERS (1 to 8) MIXTURE CLUSTER (1 where there are no clusters) VEC (elements per access; divides the width) THREADS
@@ -8,7 +8,7 @@
 
 struct Params {
     const float* rows[8];                            // [rows, width] of each member
-    float weights[8];
+    const float* coefficients;                       // [rows, MEMBERS]
     float* out;                                      // [rows, width]; may be one of the rows
     int width;
 };
@@ -52,12 +52,12 @@ __device__ __forceinline__ void load(const Params& p, i64 at, float (&x)[MEMBERS
 }
 
 // The weighted sum of the members' logits.
-__device__ __forceinline__ void weigh(const Params& p, const float (&x)[MEMBERS][VEC], float (&y)[VEC]) {
+__device__ __forceinline__ void weigh(const float (&c)[MEMBERS], const float (&x)[MEMBERS][VEC], float (&y)[VEC]) {
 #pragma unroll
     for (int i = 0; i < VEC; i++) {
         y[i] = 0;
 #pragma unroll
-        for (int k = 0; k < MEMBERS; k++) y[i] = fmaf(p.weights[k], x[k][i], y[i]);
+        for (int k = 0; k < MEMBERS; k++) y[i] = fmaf(c[k], x[k][i], y[i]);
     }
 }
 
@@ -72,6 +72,9 @@ combine_rows(const __grid_constant__ Params p) {
     const int slice = (p.width / VEC + CLUSTER - 1) / CLUSTER * VEC, begin = min(p.width, rank * slice), end = min(p.width, begin + slice);
     const i64 row = (i64)blockIdx.y * p.width;
     Sum sums[kSums];
+    float factors[MEMBERS];
+#pragma unroll
+    for (int k = 0; k < MEMBERS; k++) factors[k] = p.coefficients[(i64)blockIdx.y * MEMBERS + k];
 #pragma unroll
     for (int k = 0; k < kSums; k++) sums[k] = Sum{neg_inf(), 0.0f};
 #pragma unroll 2
@@ -83,7 +86,7 @@ combine_rows(const __grid_constant__ Params p) {
         for (int k = 0; k < MEMBERS; k++) add(sums[k], x[k]);
 #else
         float y[VEC];
-        weigh(p, x, y);
+        weigh(factors, x, y);
         add(sums[0], y);
 #endif
     }
@@ -105,7 +108,7 @@ combine_rows(const __grid_constant__ Params p) {
     for (int k = 0; k < kSums; k++) {
         Sum s{neg_inf(), 0.0f};
         for (int r = 0; r < CLUSTER; r++) s = join(s, Sum{of_block(&own[k].max, r), of_block(&own[k].sum, r)});
-        shift[k] = (MIXTURE ? logf(p.weights[k]) : 0.0f) - s.max - logf(s.sum);
+        shift[k] = (MIXTURE ? factors[k] : 0.0f) - s.max - logf(s.sum);
     }
 #pragma unroll 2
     for (int c = begin + threadIdx.x * VEC; c < end; c += THREADS * VEC) {
@@ -125,7 +128,7 @@ combine_rows(const __grid_constant__ Params p) {
             y[i] = top == neg_inf() ? top : fmaf(log2_approx(sum), 0.6931471805599453f, top);
         }
 #else
-        weigh(p, x, y);
+        weigh(factors, x, y);
 #pragma unroll
         for (int i = 0; i < VEC; i++) y[i] += shift[0];
 #endif

@@ -1,3 +1,4 @@
+using MergeKit.Core.Models;
 using MergeKit.Inference.Backends.Cuda;
 using MergeKit.Inference.Backends.Cuda.Kernels;
 
@@ -18,10 +19,10 @@ public class CombineRowsTests
     public void Equals_sums_in_double(int members, int rows, int width)
     {
         using var gpu = Gpu.Open();
-        foreach (var rule in Enum.GetValues<RowRule>())
+        foreach (var rule in Enum.GetValues<LawRule>())
         {
             var weights = Signed[..members];
-            if (rule == RowRule.Linear)
+            if (rule == LawRule.Mixture)
                 weights = Array.ConvertAll(weights, weight => Math.Abs(weight) / weights.Sum(Math.Abs));
             var logits = Enumerable.Range(0, members).Select(k => Gpu.Random(rows * width, (ulong)k + 1, 4)).ToArray();
             // An id that no member allows; with weights of both signs it would have no value.
@@ -30,10 +31,13 @@ public class CombineRowsTests
                     row[1] = float.NegativeInfinity;
             var sent = logits.Select(row => gpu.Send(row, CudaType.Float32)).ToArray();
             using var output = gpu.Poisoned((long)rows * width, CudaType.Float32);
-            CombineRows.Launch(gpu.Cuda, rule, Array.ConvertAll(sent, row => row.Pointer), weights, output.Pointer, rows, width);
+            // Every second row has the members' weights in reverse.
+            var own = Enumerable.Range(0, rows).Select(row => row % 2 == 0 ? weights : [.. weights.Reverse()]).ToArray();
+            using var coefficients = gpu.Send([.. own.SelectMany(row => rule == LawRule.Mixture ? Array.ConvertAll(row, MathF.Log) : row)], CudaType.Float32);
+            CombineRows.Launch(gpu.Cuda, rule, Array.ConvertAll(sent, row => row.Pointer), coefficients.Pointer, output.Pointer, rows, width);
             var actual = gpu.Read(output, CudaType.Float32);
             for (var row = 0; row < rows; row++)
-                Compare(Expected(rule, logits, weights, row * width, width), actual.AsSpan(row * width, width));
+                Compare(Expected(rule, logits, own[row], row * width, width), actual.AsSpan(row * width, width));
             foreach (var buffer in sent)
                 buffer.Dispose();
         }
@@ -48,10 +52,10 @@ public class CombineRowsTests
                 Assert.InRange(actual[i] - expected[i], -1e-5 * Math.Max(1, Math.Abs(expected[i])), 1e-5 * Math.Max(1, Math.Abs(expected[i])));
     }
 
-    private static double[] Expected(RowRule rule, float[][] logits, float[] weights, int at, int width)
+    private static double[] Expected(LawRule rule, float[][] logits, float[] weights, int at, int width)
     {
         var laws = Array.ConvertAll(logits, row => LogSoftmax([.. row.AsSpan(at, width).ToArray().Select(x => (double)x)]));
-        if (rule == RowRule.Linear)
+        if (rule == LawRule.Mixture)
             return [.. Enumerable.Range(0, width).Select(i => Math.Log(laws.Select((law, k) => weights[k] * Math.Exp(law[i])).Sum()))];
         return LogSoftmax([.. Enumerable.Range(0, width).Select(i => logits.Select((row, k) => (double)weights[k] * row[at + i]).Sum())]);
     }
