@@ -30,7 +30,8 @@ internal static class AttentionHopper
     /// <summary>The tile for a head size, a mask and the longest sequence: what measured best for each on an H100.</summary>
     public static HopperTile Choose(int headDim, bool causal, int longest, bool softcap = false) => (headDim, causal, longest) switch
     {
-        (64, true, <= 1024) or (64, false, <= 512) => new HopperTile(128, 128, 4, 4),
+        (64, _, <= 512) => new HopperTile(128, 128, 4, 4),
+        (64, _, <= 1024) => new HopperTile(64, 64, 2, 3, 3),
         (64, _, _) => softcap ? new HopperTile(128, 128, 2, 2) : new HopperTile(192, 128, 2, 2),
         (_, _, <= 512) => new HopperTile(128, 128, 2, 3),
         (_, false, >= 2048) => new HopperTile(192, 80, 2, 2),
@@ -57,16 +58,14 @@ internal static class AttentionHopper
         from extras in TestExtras
         let form = new AttentionForm(
             CudaType.BFloat16, 8, 2, 64 * headDim, 64 * headDim, 1, causal == 1, (extras & 1) * 512, (extras & 2) * 25, false, (extras & 4) != 0)
-        from tile in (HopperTile[])[Choose(form.HeadDim, form.Causal, longest, form.Softcap > 0), .. Short(form.HeadDim)]
-        select Configure(form, tile);
-
-    /// <summary>Tiles for short sequences, more than one block on a multiprocessor.</summary>
-    public static HopperTile[] Short(int headDim) => headDim == 64
-        ? [new(64, 64, 2, 3, 3), new(64, 128, 2, 2, 2), new(64, 64, 2, 4, 3)]
-        : [new(64, 64, 2, 2, 2)];
+        select Configure(form, Choose(form.HeadDim, form.Causal, longest, form.Softcap > 0));
 
     /// <summary>All tiles of a batch in the order of work: heads whose keys and values fit the second-level cache together, and among those the longest first.</summary>
-    public static AttentionTile[] Tiles(IReadOnlyList<DeviceSequence> sequences, in AttentionForm form, int rows)
+    /// <param name="sequences">The sequences.</param>
+    /// <param name="form">The attention.</param>
+    /// <param name="rows">Queries of a tile.</param>
+    /// <param name="together">Bytes of keys and values whose tiles are worked on together.</param>
+    public static AttentionTile[] Tiles(IReadOnlyList<DeviceSequence> sequences, in AttentionForm form, int rows, long together = CacheBytes)
     {
         var (tiles, section, bytes) = (new List<AttentionTile>(), new List<(int Keys, AttentionTile Tile)>(), 0L);
         var group = form.Heads / form.KvHeads;
@@ -75,7 +74,7 @@ internal static class AttentionHopper
             {
                 if (head % group == 0)
                     bytes += 4L * sequences[i].Keys * form.HeadDim;
-                if (head % group == 0 && bytes > CacheBytes && section.Count > 0)
+                if (head % group == 0 && bytes > together && section.Count > 0)
                 {
                     Flush(tiles, section);
                     bytes = 4L * sequences[i].Keys * form.HeadDim;

@@ -8,14 +8,29 @@ internal static class CombineRows
     /// <summary>The most members.</summary>
     public const int MostMembers = 8;
 
-    private const int Threads = 512, Cluster = 8, Vector = 4;
+    private const int Cluster = 8, Vector = 4, SomeMembers = 4, StaticBytes = 2048;
 
     /// <summary>The variant for a number of members.</summary>
-    public static KernelSpec Configure(int members, LawRule rule, int width, bool clusters) => new("CombineRows", "combine_rows",
-        [("MEMBERS", members), ("MIXTURE", rule == LawRule.Mixture ? 1 : 0), ("CLUSTER", clusters ? Cluster : 1), ("VEC", width % Vector != 0 ? 1 : members <= 4 ? Vector : Vector / 2), ("THREADS", Threads)])
+    /// <param name="members">Members.</param>
+    /// <param name="rule">The rule.</param>
+    /// <param name="width">Ids.</param>
+    /// <param name="clusters">Whether blocks can share a row.</param>
+    /// <param name="room">Shared memory of a block: what is kept there need not be read twice.</param>
+    public static KernelSpec Configure(int members, LawRule rule, int width, bool clusters, int room)
     {
-        NeedsHopper = clusters,
-    };
+        var mixture = rule == LawRule.Mixture;
+        var (vector, blocks, kept) = (width % Vector != 0 ? 1 : members <= SomeMembers ? Vector : Vector / 2, clusters ? Cluster : 1, mixture ? members : 1);
+        var threads = members > SomeMembers ? 256 : 512;
+        var accesses = ((width / vector) + (blocks * threads) - 1) / (blocks * threads);
+        var bytes = (long)accesses * kept * threads * vector * sizeof(float);
+        var keep = bytes <= room - StaticBytes;
+        return new KernelSpec("CombineRows", "combine_rows",
+            [("MEMBERS", members), ("MIXTURE", mixture ? 1 : 0), ("CLUSTER", blocks), ("VEC", vector), ("KEEP", keep ? 1 : 0), ("THREADS", threads)])
+        {
+            NeedsHopper = clusters,
+            SharedBytes = keep ? (int)bytes : 0,
+        };
+    }
 
     /// <summary>The variants that tests compile.</summary>
     public static IEnumerable<KernelSpec> Variants() =>
@@ -23,7 +38,8 @@ internal static class CombineRows
         from rule in Enum.GetValues<LawRule>()
         from clusters in Enumerable.Range(0, 2)
         from width in Enumerable.Range(3, 2)
-        select Configure(members, rule, width, clusters == 1);
+        from room in Enumerable.Range(0, 2)
+        select Configure(members, rule, width, clusters == 1, room << 17);
 
     /// <summary>Log-probabilities of each row, normalised.</summary>
     /// <param name="cuda">Where.</param>
@@ -43,7 +59,8 @@ internal static class CombineRows
         for (var k = 0; k < members.Length; k++)
             parameters.Rows[k] = members[k];
         var clusters = cuda.Device.IsHopper;
-        cuda.Kernel(Configure(members.Length, rule, width, clusters)).Launch(cuda.Stream, (clusters ? Cluster : 1, rows, 1), Threads, parameters);
+        var spec = Configure(members.Length, rule, width, clusters, cuda.Device.SharedBytesPerBlock);
+        cuda.Kernel(spec).Launch(cuda.Stream, (clusters ? Cluster : 1, rows, 1), spec.Defines.First(define => define.Name == "THREADS").Value, parameters);
     }
 
     private unsafe struct Parameters

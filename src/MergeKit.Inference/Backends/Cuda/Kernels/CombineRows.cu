@@ -1,9 +1,9 @@
 // One law from the logits of the members of an ensemble, for each of some rows: log-probabilities
 //   MIXTURE 1: ln sum_k e^(c_k) softmax(l_k)    (linear; c_k may be minus infinity)
 //   MIXTURE 0: log softmax(sum_k c_k l_k)       (log-linear, experts against anti-experts; c_k of any sign)
-// CLUSTER blocks share a row: each sums over its columns, all exchange their sums through shared memory, and each writes its columns,
-// whose logits it reads again from the second-level cache. Sums have a fixed order.
-// -D: MEMBERS (1 to 8) MIXTURE CLUSTER (1 where there are no clusters) VEC (elements per access; divides the width) THREADS
+// CLUSTER blocks share a row: each sums over its columns, all exchange their sums through shared memory, and each writes its columns, from
+// what every thread has kept in shared memory for itself, or reads again where that has no room. Sums have a fixed order.
+// -D: MEMBERS (1 to 8) MIXTURE CLUSTER (1 where there are no clusters) VEC (elements per access; divides the width) KEEP THREADS
 #include "cluster.cuh"
 
 struct Params {
@@ -55,9 +55,10 @@ __device__ __forceinline__ void load(const Params& p, i64 at, float (&x)[MEMBERS
 __device__ __forceinline__ void weigh(const float (&c)[MEMBERS], const float (&x)[MEMBERS][VEC], float (&y)[VEC]) {
 #pragma unroll
     for (int i = 0; i < VEC; i++) {
-        y[i] = 0;
+        float sum = 0;
 #pragma unroll
-        for (int k = 0; k < MEMBERS; k++) y[i] = fmaf(c[k], x[k][i], y[i]);
+        for (int k = 0; k < MEMBERS; k++) sum = fmaf(c[k], x[k][i], sum);
+        y[i] = sum;
     }
 }
 
@@ -77,18 +78,25 @@ combine_rows(const __grid_constant__ Params p) {
     for (int k = 0; k < MEMBERS; k++) factors[k] = p.coefficients[(i64)blockIdx.y * MEMBERS + k];
 #pragma unroll
     for (int k = 0; k < kSums; k++) sums[k] = Sum{neg_inf(), 0.0f};
-#pragma unroll 2
+#if KEEP
+    extern __shared__ __align__(16) float kept[];    // [accesses][kSums][THREADS][VEC]
+    float* mine = kept + threadIdx.x * VEC;
+#endif
+#pragma unroll 4
     for (int c = begin + threadIdx.x * VEC; c < end; c += THREADS * VEC) {
         float x[MEMBERS][VEC];
         load(p, row + c, x);
-#if MIXTURE
-#pragma unroll
-        for (int k = 0; k < MEMBERS; k++) add(sums[k], x[k]);
-#else
-        float y[VEC];
-        weigh(factors, x, y);
-        add(sums[0], y);
+#if !MIXTURE
+        weigh(factors, x, x[0]);
 #endif
+#pragma unroll
+        for (int k = 0; k < kSums; k++) {
+            add(sums[k], x[k]);
+#if KEEP
+            store_floats<VEC>(mine, x[k]);
+            mine += THREADS * VEC;
+#endif
+        }
     }
 #pragma unroll
     for (int k = 0; k < kSums; k++) {
@@ -110,10 +118,24 @@ combine_rows(const __grid_constant__ Params p) {
         for (int r = 0; r < CLUSTER; r++) s = join(s, Sum{of_block(&own[k].max, r), of_block(&own[k].sum, r)});
         shift[k] = (MIXTURE ? factors[k] : 0.0f) - s.max - logf(s.sum);
     }
-#pragma unroll 2
+#if KEEP
+    mine = kept + threadIdx.x * VEC;
+#endif
+#pragma unroll 4
     for (int c = begin + threadIdx.x * VEC; c < end; c += THREADS * VEC) {
         float x[MEMBERS][VEC], y[VEC];
+#if KEEP
+#pragma unroll
+        for (int k = 0; k < kSums; k++) {
+            load_floats<VEC>(mine, x[k]);
+            mine += THREADS * VEC;
+        }
+#else
         load(p, row + c, x);
+#if !MIXTURE
+        weigh(factors, x, x[0]);
+#endif
+#endif
 #if MIXTURE
 #pragma unroll
         for (int i = 0; i < VEC; i++) {
@@ -128,9 +150,8 @@ combine_rows(const __grid_constant__ Params p) {
             y[i] = top == neg_inf() ? top : fmaf(log2_approx(sum), 0.6931471805599453f, top);
         }
 #else
-        weigh(factors, x, y);
 #pragma unroll
-        for (int i = 0; i < VEC; i++) y[i] += shift[0];
+        for (int i = 0; i < VEC; i++) y[i] = x[0][i] + shift[0];
 #endif
         store_floats<VEC>(p.out + row + c, y);
     }
