@@ -68,7 +68,7 @@ internal static class GpuEnsembleBenchmark
         var ids = Enumerable.Range(0, Documents * Length).Select(i => (int)((uint)i * 2654435761u >> 8) % 128000).ToArray();
         var requests = Enumerable.Range(0, Documents).Select(i => new ScoreRequest(ids.AsMemory(i * Length, 1), ids.AsMemory(i * Length + 1, Length - 1))).ToList();
         var clock = Stopwatch.StartNew();
-        model.Score(requests);
+        model.LogProbs(requests);
         return clock.Elapsed.TotalSeconds;
     }
 

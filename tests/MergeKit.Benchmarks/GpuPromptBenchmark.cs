@@ -47,16 +47,16 @@ internal sealed class GpuPromptBenchmark(GpuTimer timer, TorchPeer? peer)
         HopperTile[] tried = headDim == 128
             ? [new(128, 128, 2, 2), lengths.Max() > 1024 ? new(192, 80, 2, 2) : new(128, 128, 2, 3)]
             : lengths.Max() > 1024 ? [new(192, 128, 2, 2)] : [new(192, 128, 2, 2), new(128, 128, 4, 4), new(128, 128, 2, 2)];
-        Action Work(HopperTile shape, long together)
+        Action Work(HopperTile shape, long? together)
         {
             var tiles = AttentionHopper.Tiles(spans, form, shape.Rows, together);
             var (list, counter) = (timer.Send(tiles), timer.Send(new int[2]));
             return () => AttentionHopper.Launch(Cuda, form, shape, tokens, tokens, tiles.Length, counter, operands with { Tiles = list });
         }
 
-        var candidates = (all ? tried.Append(chosen).Distinct().ToArray() : [chosen]).ToDictionary(shape => Name(shape), shape => Work(shape, 32L << 20));
+        var candidates = (all ? tried.Append(chosen).Distinct().ToArray() : [chosen]).ToDictionary(shape => Name(shape), shape => Work(shape, null));
         if (all)
-            foreach (var together in new[] { 1, 4, 16 })
+            foreach (var together in new[] { 4, 16, 32 })
                 candidates[$"{Name(chosen)}, {together} MB"] = Work(chosen, (long)together << 20);
         var (t, times) = Turns(question, candidates);
         var others = string.Join(", ", times.Where(pair => pair.Key != Name(chosen)).Select(pair => $"{pair.Key}: {flops / pair.Value / 1e9:f0}"));

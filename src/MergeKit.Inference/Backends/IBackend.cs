@@ -119,6 +119,9 @@ public interface IBackend : IDisposable
     /// <summary>The id with the largest logit for each of some rows; the lowest id wins ties. -1 where that logit is no finite number.</summary>
     void ArgMax(HeadWeights weights, IBuffer hidden, ReadOnlySpan<int> rows, Span<int> ids);
 
+    /// <summary>Draws the next token of a row; -1 where this backend leaves it to the caller, or the largest logit is no finite number.</summary>
+    int Draw(HeadWeights weights, IBuffer hidden, int row, in DrawRule rule) => -1;
+
     /// <summary>The most probable next token of every row, perhaps not known yet; a batch made by <see cref="ForwardBatch.Follow"/> can go on from there.</summary>
     IPendingIds QueueArgMax(HeadWeights weights, IBuffer hidden);
 

@@ -5,7 +5,7 @@ using MergeKit.Inference.Backends;
 namespace MergeKit.Inference.Runtime;
 
 /// <summary>One growing sequence of a <see cref="LanguageModel"/>.</summary>
-internal sealed class Session(string name, Engine engine) : IGreedySession
+internal sealed class Session(string name, Engine engine) : IGreedySession, IDrawingSession
 {
     private readonly IKvCache _cache = engine.Backend.CreateCache();
     private readonly IBuffer _last = engine.Backend.CreateBuffer();
@@ -72,6 +72,14 @@ internal sealed class Session(string name, Engine engine) : IGreedySession
         using (engine.Enter())
             engine.Backend.ArgMax(engine.Weights.Head, _last, [0], new Span<int>(ref id));
         return id;
+    }
+
+    /// <inheritdoc/>
+    public int NextDraw(in DrawRule rule)
+    {
+        Refresh();
+        using (engine.Enter())
+            return engine.Backend.Draw(engine.Weights.Head, _last, 0, rule);
     }
 
     /// <inheritdoc/>

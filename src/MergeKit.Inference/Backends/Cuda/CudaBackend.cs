@@ -244,6 +244,13 @@ public sealed class CudaBackend : IBackend
     }
 
     /// <inheritdoc/>
+    public int Draw(HeadWeights weights, IBuffer hidden, int row, in DrawRule rule)
+    {
+        _cuda.MakeCurrent();
+        return _head.Draw(weights, (CudaBuffer)hidden, row, rule);
+    }
+
+    /// <inheritdoc/>
     public IPendingIds QueueArgMax(HeadWeights weights, IBuffer hidden)
     {
         _cuda.MakeCurrent();

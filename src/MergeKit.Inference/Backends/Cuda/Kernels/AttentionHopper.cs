@@ -18,7 +18,6 @@ internal readonly record struct HopperTile(int Rows, int Keys, int Stages, int D
 /// <summary>Attention of prompts on Hopper: TMA, warp specialisation, warpgroup products.</summary>
 internal static class AttentionHopper
 {
-    private const long CacheBytes = 32L << 20;
     private const int TileBytes = 40;
     private const float Log2E = 1.4426950408889634f;
     private static readonly int[] TestLengths = [1, 512, 1024, 4096], TestExtras = [0, 2, 5, 7];
@@ -64,9 +63,12 @@ internal static class AttentionHopper
     /// <param name="sequences">The sequences.</param>
     /// <param name="form">The attention.</param>
     /// <param name="rows">Queries of a tile.</param>
-    /// <param name="together">Bytes of keys and values whose tiles are worked on together.</param>
-    public static AttentionTile[] Tiles(IReadOnlyList<DeviceSequence> sequences, in AttentionForm form, int rows, long together = CacheBytes)
+    /// <param name="together">Bytes of keys and values whose tiles are worked on together; where null, what measured best on an H100: queries and
+    /// results of short sequences take as much of the cache as keys and values.</param>
+    public static AttentionTile[] Tiles(IReadOnlyList<DeviceSequence> sequences, in AttentionForm form, int rows, long? together = null)
     {
+        var longest = sequences.Count == 0 ? 0 : sequences.Max(sequence => sequence.Keys);
+        var most = together ?? (longest <= 512 ? 4L << 20 : longest <= 1024 && form.Causal ? 16L << 20 : 32L << 20);
         var (tiles, section, bytes) = (new List<AttentionTile>(), new List<(int Keys, AttentionTile Tile)>(), 0L);
         var group = form.Heads / form.KvHeads;
         for (var i = 0; i < sequences.Count; i++)
@@ -74,7 +76,7 @@ internal static class AttentionHopper
             {
                 if (head % group == 0)
                     bytes += 4L * sequences[i].Keys * form.HeadDim;
-                if (head % group == 0 && bytes > together && section.Count > 0)
+                if (head % group == 0 && bytes > most && section.Count > 0)
                 {
                     Flush(tiles, section);
                     bytes = 4L * sequences[i].Keys * form.HeadDim;

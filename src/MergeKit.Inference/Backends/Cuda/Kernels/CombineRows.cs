@@ -8,7 +8,7 @@ internal static class CombineRows
     /// <summary>The most members.</summary>
     public const int MostMembers = 8;
 
-    private const int Cluster = 8, Vector = 4, SomeMembers = 4, StaticBytes = 2048;
+    private const int Cluster = 16, Vector = 4, SomeMembers = 4, StaticBytes = 2048;
 
     /// <summary>The variant for a number of members.</summary>
     /// <param name="members">Members.</param>
@@ -28,6 +28,8 @@ internal static class CombineRows
             [("MEMBERS", members), ("MIXTURE", mixture ? 1 : 0), ("CLUSTER", blocks), ("VEC", vector), ("KEEP", keep ? 1 : 0), ("THREADS", threads)])
         {
             NeedsHopper = clusters,
+            HasLargeClusters = clusters,
+            AllowSpills = members > 2, // some words, in a pass that waits for memory
             SharedBytes = keep ? (int)bytes : 0,
         };
     }

@@ -82,7 +82,7 @@ combine_rows(const __grid_constant__ Params p) {
     extern __shared__ __align__(16) float kept[];    // [accesses][kSums][THREADS][VEC]
     float* mine = kept + threadIdx.x * VEC;
 #endif
-#pragma unroll 4
+#pragma unroll (MEMBERS > 2 ? 2 : 4)
     for (int c = begin + threadIdx.x * VEC; c < end; c += THREADS * VEC) {
         float x[MEMBERS][VEC];
         load(p, row + c, x);
@@ -121,7 +121,7 @@ combine_rows(const __grid_constant__ Params p) {
 #if KEEP
     mine = kept + threadIdx.x * VEC;
 #endif
-#pragma unroll 4
+#pragma unroll (MEMBERS > 2 ? 2 : 4)
     for (int c = begin + threadIdx.x * VEC; c < end; c += THREADS * VEC) {
         float x[MEMBERS][VEC], y[VEC];
 #if KEEP
