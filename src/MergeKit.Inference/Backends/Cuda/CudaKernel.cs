@@ -6,7 +6,7 @@ namespace MergeKit.Inference.Backends.Cuda;
 /// <summary>Loaded machine code with one kernel.</summary>
 internal sealed class CudaModule : SafeHandle
 {
-    private const int MaxDynamicSharedBytes = 8, NonPortableClusterSizeAllowed = 14;
+    private const int MaxDynamicSharedBytes = 8;
 
     public unsafe CudaModule(byte[] image, KernelSpec spec) : base(0, ownsHandle: true)
     {
@@ -17,8 +17,6 @@ internal sealed class CudaModule : SafeHandle
         CudaException.Check(DriverApi.cuModuleGetFunction(out var function, module, spec.Entry), $"cuModuleGetFunction({spec.Key})");
         if (spec.SharedBytes > 0)
             CudaException.Check(DriverApi.cuFuncSetAttribute(function, MaxDynamicSharedBytes, spec.SharedBytes), $"cuFuncSetAttribute({spec.Key}, {spec.SharedBytes} bytes shared)");
-        if (spec.HasLargeClusters)
-            CudaException.Check(DriverApi.cuFuncSetAttribute(function, NonPortableClusterSizeAllowed, 1), $"cuFuncSetAttribute({spec.Key}, large clusters)");
         Kernel = new CudaKernel(function, spec);
     }
 

@@ -17,9 +17,6 @@ public sealed record KernelSpec(string Source, string Entry, IReadOnlyList<(stri
     /// <summary>Whether it uses instructions of Hopper only.</summary>
     public bool NeedsHopper { get; init; }
 
-    /// <summary>Whether more than eight blocks are a cluster, which the driver has to be told.</summary>
-    public bool HasLargeClusters { get; init; }
-
     /// <summary>Whether registers may be spilled to local memory: true for kernels in which that costs nothing that matters.</summary>
     public bool AllowSpills { get; init; }
 

@@ -8,7 +8,7 @@ internal static class CombineRows
     /// <summary>The most members.</summary>
     public const int MostMembers = 8;
 
-    private const int Cluster = 16, Vector = 4, SomeMembers = 4, StaticBytes = 2048;
+    private const int Cluster = 8, Vector = 4, SomeMembers = 4, StaticBytes = 2048;
 
     /// <summary>The variant for a number of members.</summary>
     /// <param name="members">Members.</param>
@@ -20,15 +20,14 @@ internal static class CombineRows
     {
         var mixture = rule == LawRule.Mixture;
         var (vector, blocks, kept) = (width % Vector != 0 ? 1 : members <= SomeMembers ? Vector : Vector / 2, clusters ? Cluster : 1, mixture ? members : 1);
-        var threads = members > SomeMembers ? 256 : 512;
-        var accesses = ((width / vector) + (blocks * threads) - 1) / (blocks * threads);
-        var bytes = (long)accesses * kept * threads * vector * sizeof(float);
+        long Kept(int count) => (((width / vector) + (blocks * count) - 1) / (blocks * count)) * (long)kept * count * vector * sizeof(float);
+        var threads = members > SomeMembers ? 256 : Kept(512) <= room / 2 ? 512 : 1024; // more of them where only one block has room
+        var bytes = Kept(threads);
         var keep = bytes <= room - StaticBytes;
         return new KernelSpec("CombineRows", "combine_rows",
             [("MEMBERS", members), ("MIXTURE", mixture ? 1 : 0), ("CLUSTER", blocks), ("VEC", vector), ("KEEP", keep ? 1 : 0), ("THREADS", threads)])
         {
             NeedsHopper = clusters,
-            HasLargeClusters = clusters,
             AllowSpills = members > 2, // some words, in a pass that waits for memory
             SharedBytes = keep ? (int)bytes : 0,
         };
