@@ -1,4 +1,5 @@
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Numerics;
 
 namespace MergeKit.Core.Recipes;
 
@@ -17,11 +18,17 @@ public sealed record EnsembleRecipe(
     string File, string? Name, EnsembleRule Rule, IReadOnlyList<EnsembleMember> Members, IReadOnlyDictionary<string, double> Parameters,
     EnsembleVocabulary Vocabulary, GateSpec? Gate, string? Context, string Yaml, SourceLocation Location) : IRecipeDocument
 {
-    /// <summary>For <c>contrastive</c>: difference or weighted.</summary>
+    /// <summary>One of <see cref="EnsembleRule.Variants"/>; null for the first.</summary>
     public string? Variant { get; init; }
 
     /// <summary>How the weights are to be learned; null where they are given.</summary>
     public LearnSettings? Learn { get; init; }
+
+    /// <summary>How the members are run.</summary>
+    public EnsembleExecution Execution { get; init; } = new("auto", null);
+
+    /// <summary>The type of the members' weights; null: as stored.</summary>
+    public DType? Type { get; init; }
 
     /// <inheritdoc/>
     public IReadOnlyList<ModelReference> AllModels() => [.. Members.Select(member => member.Model).Distinct()];
@@ -40,6 +47,11 @@ public sealed record EnsembleMember(ModelReference Model, double? Weight, string
 /// <param name="Passes">How many times.</param>
 /// <param name="Seed">What decides which units.</param>
 public sealed record DropoutSpec(double Rate, int Passes, int Seed);
+
+/// <summary>How members are run.</summary>
+/// <param name="Members">One of <see cref="EnsembleRules.Executions"/>.</param>
+/// <param name="Location">Where it is stated.</param>
+public sealed record EnsembleExecution(string Members, SourceLocation? Location);
 
 /// <summary>The weights of a gate: w = softmax(W phi + b).</summary>
 /// <param name="Weights">W, one row per member.</param>
