@@ -11,7 +11,7 @@ namespace MergeKit.Benchmarks;
 /// <summary>What an ensemble costs: the combiner alone against a plain read of the same rows, and whole ensembles against their members one after the other.</summary>
 internal static class EnsembleBenchmark
 {
-    private const int Vocabulary = 49_152, LargeVocabulary = 128_256, Tokens = 192, DecodeTokens = 12;
+    private const int Vocabulary = 49_152, LargeVocabulary = 128_256, Tokens = 192, DecodeTokens = 32;
 
     /// <summary>Prints the ratios. Arguments: <c>combine</c>, <c>members</c> (both where neither is given), <c>threads=N</c>, <c>repeat=N</c>.</summary>
     public static int Run(string[] args)

@@ -26,16 +26,17 @@ internal static class EnsembleDocument
         var vocabulary = Vocabulary(fields);
         var (gate, context) = (Gate(fields), fields.Text("context"));
         var learn = LearnReader.Read(fields, "learn");
-        var (execution, type) = (Execution(fields), ElementType(fields));
+        var (execution, type, bagging) = (Execution(fields), ElementType(fields), Bagging(fields));
         if (rule is null || problems.Errors > before)
             return null;
         var placed = EnsembleChecks.Place(rule, members, origin, fields);
         EnsembleChecks.Check(rule, placed, fields, gate is not null || (learn is not null && rule.Name == "gated"), context is not null);
         EnsembleChecks.CheckPivot(vocabulary, placed, problems);
+        EnsembleChecks.CheckBags(bagging, learn, placed, fields);
         var recipe = new EnsembleRecipe(
             file, fields.Text("name"), rule, placed, parameters, vocabulary, gate, context, document.Text,
             fields["name"]?.Location ?? fields.Location)
-        { Variant = variant, Learn = learn, Execution = execution, Type = type };
+        { Variant = variant, Learn = learn, Execution = execution, Type = type, Bagging = bagging };
         return problems.Errors == before ? recipe : null;
     }
 
@@ -45,8 +46,8 @@ internal static class EnsembleDocument
             return null;
         var weight = fields["parameters"] is { } parameters ? Fields.Open(parameters, EnsembleKeys.MemberParameters, problems)?.Number("weight") : null;
         var model = ModelReader.Read(fields, "model");
-        var role = fields.Choice("role");
-        return Dropout(fields) is var dropout && model is not null ? new EnsembleMember(model, weight, role, dropout, fields.Location) : null;
+        var (role, bag) = (fields.Choice("role"), fields.Integer("bag", 0));
+        return Dropout(fields) is var dropout && model is not null ? new EnsembleMember(model, weight, role, dropout, fields.Location) { Bag = bag } : null;
     }
 
     private static DropoutSpec? Dropout(Fields fields)
@@ -107,6 +108,10 @@ internal static class EnsembleDocument
     private static EnsembleExecution Execution(Fields owner) =>
         owner["execution"] is { } node && Fields.Open(node, EnsembleKeys.Execution, owner.Problems) is { } fields && fields.Choice("members") is { } members
             ? new EnsembleExecution(members, fields.PlaceOf("members")) : new EnsembleExecution("auto", null);
+
+    private static BaggingSpec? Bagging(Fields owner) =>
+        owner["bagging"] is { } node && Fields.Open(node, EnsembleKeys.Bagging, owner.Problems) is { } fields && fields.Text("data") is { } data
+            ? new BaggingSpec(data, fields.Integer("seed", 0) ?? 0, fields.Location) : null;
 
     private static DType? ElementType(Fields fields)
     {

@@ -16,6 +16,13 @@ internal static class EnsembleKeys
         new("dropout", KeyType.Number, "Monte-Carlo dropout: the share of units left out; the member then stands for several passes."),
         new("passes", KeyType.Count, "With dropout: how many passes (8)."),
         new("seed", KeyType.Index, "With dropout: what decides which units (0)."),
+        new("bag", KeyType.Index, "With bagging: the number of the resample that this member was trained on."),
+    ]);
+
+    public static KeyTable Bagging { get; } = new("ensembleBagging", "'bagging'",
+    [
+        new("data", KeyType.Text, "The JSONL file of which 'mergekit bag' made the resamples that the members were trained on.", Required: true),
+        new("seed", KeyType.Index, "The seed that 'mergekit bag' was given (0)."),
     ]);
 
     public static KeyTable Vocabulary { get; } = new("ensembleVocabulary", "'vocabulary'",
@@ -60,6 +67,7 @@ internal static class EnsembleKeys
         new("vocabulary", KeyType.Mapping, "How members with different tokens are brought together; identical tokens if not given.", Table: Vocabulary),
         new("learn", KeyType.Mapping, "How the weights are learned, by 'mergekit learn'.", Table: LearnReader.Table),
         new("gate", KeyType.Mapping, "gated: the gate.", Table: Gate),
+        new("bagging", KeyType.Mapping, "Of which data the members' bags are resamples; 'mergekit uncertainty' then judges each item by the members that were not trained on it.", Table: Bagging),
         new("execution", KeyType.Mapping, "How the members are run.", Table: Execution),
         new("dtype", KeyType.DType, "Members that are models in folders run with weights of this type: float32, bfloat16 or float16; as stored if not given."),
         new("context", KeyType.Text, "context_aware: the text that is put before everything."),
@@ -67,5 +75,5 @@ internal static class EnsembleKeys
     ]);
 
     /// <summary>All tables of the document, for the schema and for hints.</summary>
-    public static IReadOnlyList<KeyTable> Tables { get; } = [Document, Member, MemberParameters, Parameters, Vocabulary, Gate, Execution];
+    public static IReadOnlyList<KeyTable> Tables { get; } = [Document, Member, MemberParameters, Parameters, Vocabulary, Gate, Bagging, Execution];
 }

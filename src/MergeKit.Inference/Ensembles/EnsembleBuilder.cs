@@ -2,6 +2,7 @@ using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Ensembles;
 using MergeKit.Core.Models;
 using MergeKit.Core.Recipes;
+using MergeKit.Core.Workflows;
 using MergeKit.Inference.Backends.Cuda;
 using MergeKit.Inference.Runtime;
 
@@ -43,6 +44,8 @@ internal sealed class EnsembleBuilder(ModelOpener opener, int threads)
             {
                 Tokenizer = vocabulary.Tokenizer,
                 Folder = vocabulary.Folder,
+                Bags = recipe.Bagging is { } bagging ? new MemberBags(
+                    Path.GetFullPath(opener.PathOf(bagging.Data, scope.File)), bagging.Seed, [.. recipe.Members.SelectMany((member, i) => places[i].Select(_ => member.Bag))]) : null,
                 WeightBytes = opened.Sum(pair => pair.Value.WeightBytes * recipe.Members.Where(member => member.Model == pair.Key).Max(member => member.Dropout?.Passes ?? 1)),
                 Warnings = [.. members.Distinct().SelectMany(member => member.Warnings), .. notes],
                 Remarks = () => [.. vocabulary.Remarks(), .. members.Distinct().SelectMany(member => member.Remarks())],
