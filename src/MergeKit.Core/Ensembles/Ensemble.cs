@@ -88,9 +88,6 @@ public sealed class Ensemble : ILanguageModel
     /// <summary>The rule for those who can combine rows where they are computed; null where it has no such form.</summary>
     internal JoinedRule? Joined { get; }
 
-    /// <summary>Most rows combined at the same time.</summary>
-    internal int Threads => Options.Threads;
-
     /// <summary>The rule, where it looks at the whole prompt.</summary>
     internal IPromptCombiner? PromptRule => (Leader?.Rule ?? Combiner) as IPromptCombiner;
 
@@ -130,14 +127,15 @@ public sealed class Ensemble : ILanguageModel
 
     /// <summary>The combined law of a position.</summary>
     /// <param name="step">The position.</param>
-    /// <param name="rows">One row per run, each of at least the ensemble's ids.</param>
+    /// <param name="rows">Per run, rows of at least the ensemble's ids.</param>
+    /// <param name="row">Which of them.</param>
+    /// <param name="members">Room for one row per place.</param>
     /// <param name="logProbs">Receives the law.</param>
-    internal void Combine(in StepContext step, ReadOnlySpan<ReadOnlyMemory<float>> rows, Span<float> logProbs)
+    internal void Combine(in StepContext step, float[][] rows, int row, ReadOnlyMemory<float>[] members, Span<float> logProbs)
     {
-        var members = new ReadOnlyMemory<float>[RunOf.Length];
         for (var k = 0; k < members.Length; k++)
             if (RunOf[k] >= 0)
-                members[k] = rows[RunOf[k]][..logProbs.Length];
+                members[k] = rows[RunOf[k]].AsMemory(row * Runs[RunOf[k]].VocabularySize, VocabularySize);
         Combiner.Combine(step, members, logProbs);
     }
 

@@ -12,6 +12,7 @@ internal sealed class EnsembleSession : ISession
     private readonly ISession[] _runs;
     private readonly float[][] _rows;
     private readonly ILogitRows[] _next;
+    private readonly ReadOnlyMemory<float>[] _members;
     private readonly List<int> _ids = [];
     private readonly List<double> _states = [];
     private int _prompt;
@@ -21,7 +22,7 @@ internal sealed class EnsembleSession : ISession
         _ensemble = ensemble;
         _runs = [.. ensemble.Runs.Select(run => run.Open())];
         _rows = [.. ensemble.Runs.Select(run => Array.Empty<float>())];
-        _next = new ILogitRows[_runs.Length];
+        (_next, _members) = (new ILogitRows[_runs.Length], new ReadOnlyMemory<float>[ensemble.Members.Count]);
     }
 
     /// <inheritdoc/>
@@ -76,10 +77,7 @@ internal sealed class EnsembleSession : ISession
             if (_ensemble.Leader is not { } one || run != _ensemble.RunOf[one.Leader])
                 Next(run);
         });
-        var rows = new ReadOnlyMemory<float>[_rows.Length];
-        for (var run = 0; run < rows.Length; run++)
-            rows[run] = _rows[run];
-        _ensemble.Combine(Step(), rows, logits);
+        _ensemble.Combine(Step(), _rows, 0, _members, logits);
     }
 
     /// <inheritdoc/>
