@@ -77,17 +77,15 @@ internal sealed class EnsembleRows : ILogitRows
     private void Combine(int first, int count, Action<int, ReadOnlyMemory<float>>? visit)
     {
         Reserve();
-        for (var run = 0; run < _parts.Count; run++)
-            _parts[run].Read(first, _buffers[run].AsSpan(0, count * _ensemble.Runs[run].VocabularySize));
-        Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = _ensemble.Threads }, i =>
+        _ensemble.ForRuns(run => _parts[run].Read(first, _buffers[run].AsSpan(0, count * _ensemble.Runs[run].VocabularySize)));
+        var options = new ParallelOptions { MaxDegreeOfParallelism = _ensemble.Options.Threads };
+        Parallel.For(0, count, options, () => new ReadOnlyMemory<float>[_ensemble.Members.Count], (i, _, members) =>
         {
-            var rows = new ReadOnlyMemory<float>[_buffers.Length];
-            for (var run = 0; run < rows.Length; run++)
-                rows[run] = _buffers[run].AsMemory(i * _ensemble.Runs[run].VocabularySize, _ensemble.Runs[run].VocabularySize);
             var law = _laws.AsMemory(i * _ensemble.VocabularySize, _ensemble.VocabularySize);
-            _ensemble.Combine(_steps[first + i], rows, law.Span);
+            _ensemble.Combine(_steps[first + i], _buffers, i, members, law.Span);
             visit?.Invoke(first + i, law);
-        });
+            return members;
+        }, _ => { });
     }
 }
 

@@ -38,12 +38,7 @@ internal readonly record struct Nucleus<T>(T Least, int LastId, int Count)
     /// <param name="scores">As long as the row.</param>
     public void Restrict(ReadOnlySpan<T> row, Span<T> scores)
     {
-        var (i, width) = (0, Vector<T>.Count);
-        var (least, impossible) = (new Vector<T>(Least), new Vector<T>(T.NegativeInfinity));
-        for (; i <= row.Length - width; i += width)
-            Vector.ConditionalSelect(Vector.GreaterThanOrEqual(new Vector<T>(row[i..]), least), new Vector<T>(scores[i..]), impossible).CopyTo(scores[i..]);
-        for (; i < row.Length; i++)
-            scores[i] = row[i] >= Least ? scores[i] : T.NegativeInfinity;
+        RowMath.Restrict(row, Least, scores);
         if (LastId >= row.Length)
             return;
         for (var next = LastId + 1; row[next..].IndexOf(Least) is >= 0 and var found; next += found + 1)

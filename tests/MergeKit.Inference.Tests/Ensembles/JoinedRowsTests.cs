@@ -59,6 +59,34 @@ public sealed class JoinedRowsTests : IDisposable
         Close.Equal(Finite(otherLaws), Finite(laws), 2e-4, "rows");
     }
 
+    [Theory]
+    [MemberData(nameof(Rules))]
+    public void Members_at_once_give_what_they_give_in_turn(string rule)
+    {
+        var (turns, once) = (Make(rule, model => model), Make(rule, model => model, [[_models[0], _models[1]], [_models[2], _models[3]]]));
+        ScoreRequest[] requests = [new ScoreRequest(Text(20, 1), Text(30, 2)), new ScoreRequest(Text(2, 3), Text(3, 4))];
+        var wanted = turns.Score(requests);
+        Array.ForEach(_models, model => model.UseThreads(1));
+        Assert.Equal(wanted.Select(score => score.LogProbs), once.Score(requests).Select(score => score.LogProbs));
+        using var session = once.Open();
+        using var other = turns.Open();
+        session.Append(Text(9, 5));
+        other.Append(Text(9, 5));
+        Assert.Equal(Next(other), Next(session));
+    }
+
+    [Fact]
+    public void Rows_of_this_engine_are_joined()
+    {
+        using var a = ((ILanguageModel)_models[0]).Rows([new ScoreRequest(Text(3, 1), Text(5, 2))]);
+        using var b = ((ILanguageModel)_models[2]).Rows([new ScoreRequest(Text(3, 1), Text(5, 2))]);
+        var (logProbs, isArgMax) = (new float[5], new bool[5]);
+        var sum = new LawCombination(new LawForm(LawRule.LogitSum), Ids, new float[] { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 });
+        Assert.True(((IJoinableRows)a).TryScore([a, b], 0, sum, Text(5, 2), logProbs, isArgMax));
+        Assert.True(((IJoinableRows)a).TryRead([a, b], 1, sum with { Coefficients = sum.Coefficients[..4] }, new float[2 * Ids]));
+        Assert.False(((IJoinableRows)a).TryScore([a, b], 0, sum with { Form = new LawForm(LawRule.Mixture) }, Text(5, 2), logProbs, isArgMax));
+    }
+
     [Fact]
     public void Two_groups_of_the_same_models_in_other_order_do_not_wait_for_each_other()
     {
@@ -96,24 +124,25 @@ public sealed class JoinedRowsTests : IDisposable
         return logits;
     }
 
-    private Ensemble Make(string rule, Func<ILanguageModel, ILanguageModel> member)
+    private Ensemble Make(string rule, Func<ILanguageModel, ILanguageModel> member, IReadOnlyList<IReadOnlyList<ILanguageModel>>? atOnce = null)
     {
+        var options = new EnsembleOptions { AtOnce = atOnce ?? [] };
         ILanguageModel[] m = [.. _models.Select(member)];
         return rule switch
         {
-            "log_linear" => new Ensemble(rule, m, new LogLinearCombiner([0.4, 0.5, 0.7, 0.2])),
-            "negative" => new Ensemble(rule, m[..2], new LogLinearCombiner([1.4, -0.5])),
-            "perplexity" => new Ensemble(rule, m[..3], new PerplexityCombiner(3, 0.1)),
-            "dexperts" => new Ensemble(rule, m[..3], new DExpertsCombiner(1.5)),
-            "nucleus" => new Ensemble(rule, m[..3], new DExpertsCombiner(1.5, 0.7)),
-            "domain_differential" => new Ensemble(rule, m[1..], new DomainDifferentialCombiner(0.6)),
-            "contrastive" => new Ensemble(rule, m[..2], new ContrastiveCombiner(new ContrastiveOptions())),
-            "weighted" => new Ensemble(rule, m[2..], new ContrastiveCombiner(new ContrastiveOptions { Variant = ContrastiveVariant.Weighted, Alpha = 0 })),
-            "context_aware" => new Ensemble(rule, [new PrefixedModel(m[0], [5, 6, 7, 8], 0), m[0]], new ContextAwareCombiner(0.5)),
-            "linear" => new Ensemble(rule, m, new LinearCombiner([1, 2, 3, 4])),
-            "posterior" => new Ensemble(rule, m[..2], new PosteriorCombiner([0.5, 0.5])),
-            "twice" => new Ensemble(rule, [m[0], m[1], m[0]], new LogLinearCombiner([0.5, 0.3, 0.5])),
-            _ => new Ensemble(rule, m[..2], new LogLinearCombiner([0.5, 0.5]), new EnsembleOptions { LeaderThreshold = 0.012 }),
+            "log_linear" => new Ensemble(rule, m, new LogLinearCombiner([0.4, 0.5, 0.7, 0.2]), options),
+            "negative" => new Ensemble(rule, m[..2], new LogLinearCombiner([1.4, -0.5]), options),
+            "perplexity" => new Ensemble(rule, m[..3], new PerplexityCombiner(3, 0.1), options),
+            "dexperts" => new Ensemble(rule, m[..3], new DExpertsCombiner(1.5), options),
+            "nucleus" => new Ensemble(rule, m[..3], new DExpertsCombiner(1.5, 0.7), options),
+            "domain_differential" => new Ensemble(rule, m[1..], new DomainDifferentialCombiner(0.6), options),
+            "contrastive" => new Ensemble(rule, m[..2], new ContrastiveCombiner(new ContrastiveOptions()), options),
+            "weighted" => new Ensemble(rule, m[2..], new ContrastiveCombiner(new ContrastiveOptions { Variant = ContrastiveVariant.Weighted, Alpha = 0 }), options),
+            "context_aware" => new Ensemble(rule, [new PrefixedModel(m[0], [5, 6, 7, 8], 0), m[0]], new ContextAwareCombiner(0.5), options),
+            "linear" => new Ensemble(rule, m, new LinearCombiner([1, 2, 3, 4]), options),
+            "posterior" => new Ensemble(rule, m[..2], new PosteriorCombiner([0.5, 0.5]), options),
+            "twice" => new Ensemble(rule, [m[0], m[1], m[0]], new LogLinearCombiner([0.5, 0.3, 0.5]), options),
+            _ => new Ensemble(rule, m[..2], new LogLinearCombiner([0.5, 0.5]), options with { LeaderThreshold = 0.012 }),
         };
     }
 

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Numerics;
 using System.Numerics.Tensors;
 using MergeKit.Core.Models;
@@ -84,19 +85,19 @@ public sealed class ContrastiveCombiner : IJoinableCombiner
         else
             SignedSum.Combine(members, [1 + _options.Beta, -_options.Beta], SignedSum.DefaultFloor, everyBelow: false, scores);
         var least = T.CreateChecked(RowMath.Maximum(expert) + Math.Log(_options.Alpha));
-        for (var i = 0; i < scores.Length; i++)
-            if (!(expert[i] >= least) || T.IsNegativeInfinity(expert[i]))
-                scores[i] = T.NegativeInfinity;
+        RowMath.Restrict(expert, T.IsNegativeInfinity(least) ? T.BitIncrement(least) : least, scores);
     }
 
     private void Differences<T>(ReadOnlySpan<ReadOnlyMemory<T>> members, Span<T> scores)
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
-        var amateur = new T[scores.Length];
-        TensorPrimitives.Divide(members[1].Span, T.CreateChecked(_options.AmateurTemperature), amateur);
-        RowMath.Normalize<T>(amateur);
+        var rented = ArrayPool<T>.Shared.Rent(scores.Length);
+        var amateur = rented.AsMemory(0, scores.Length);
+        TensorPrimitives.Divide(members[1].Span, T.CreateChecked(_options.AmateurTemperature), amateur.Span);
+        RowMath.Normalize(amateur.Span);
         SignedSum.Combine([members[0], amateur], [1, -1], _options.NegativeFloor ?? SignedSum.DefaultFloor, _options.NegativeFloor is not null, scores);
         TensorPrimitives.Subtract(scores, T.CreateChecked(RowMath.LogSumExp(members[0].Span)), scores);
+        ArrayPool<T>.Shared.Return(rented);
     }
 
     private static void Require(bool holds, string message)

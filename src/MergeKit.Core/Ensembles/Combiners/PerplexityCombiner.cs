@@ -30,6 +30,9 @@ public sealed class PerplexityCombiner : IJoinableCombiner
     public void Begin(Span<double> state) => state.Clear();
 
     /// <inheritdoc/>
+    public bool Observes(int position, int promptLength) => position < promptLength;
+
+    /// <inheritdoc/>
     public void Observe(in StepContext step, ReadOnlySpan<double> tokenLogProbs, Span<double> next)
     {
         step.State.CopyTo(next);

@@ -28,6 +28,9 @@ public sealed class CpuBackend : IBackend
         _combined = new CpuCombinedHeads(_pool);
     }
 
+    /// <summary>Leaves some of the threads to others. Not during a pass.</summary>
+    internal void UseThreads(int threads) => _pool.Use(threads);
+
     /// <inheritdoc/>
     public IMatrix LoadMatrix(MatrixSource source) => new CpuMatrix(source.Blocks, source.StoredTransposed, source.Bias);
 
@@ -155,7 +158,8 @@ public sealed class CpuBackend : IBackend
     {
         if (!CpuCombinedHeads.Takes(heads))
             return false;
-        _combined.Score(heads, targets, logProbs, isArgMax);
+        using (new AllThreads(_pool))
+            _combined.Score(heads, targets, logProbs, isArgMax);
         return true;
     }
 
@@ -164,7 +168,8 @@ public sealed class CpuBackend : IBackend
     {
         if (!CpuCombinedHeads.Takes(heads))
             return false;
-        _combined.Combine(heads, logProbs);
+        using (new AllThreads(_pool))
+            _combined.Combine(heads, logProbs);
         return true;
     }
 
@@ -188,6 +193,21 @@ public sealed class CpuBackend : IBackend
         _combined.Dispose();
         _scratch.Dispose();
         _pool.Dispose();
+    }
+
+    /// <summary>While several models' heads are combined nobody else computes, so that all threads are free.</summary>
+    private readonly struct AllThreads : IDisposable
+    {
+        private readonly WorkerPool _pool;
+        private readonly int _before;
+
+        public AllThreads(WorkerPool pool)
+        {
+            (_pool, _before) = (pool, pool.Threads);
+            pool.Use(int.MaxValue);
+        }
+
+        public void Dispose() => _pool.Use(_before);
     }
 
     private static void AddRow(WeightTensor? table, int index, Span<float> row, Span<float> scratch)
