@@ -1,8 +1,6 @@
 using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
-using MergeKit.Core.Numerics;
 using MergeKit.Inference.Backends;
-using MergeKit.Inference.Backends.Cpu.Kernels;
 using MergeKit.Inference.Backends.Gradients;
 using MergeKit.Inference.Runtime;
 using MergeKit.Inference.Tests.Conformance;
@@ -24,9 +22,9 @@ public class GradientTests
     {
         using var reference = new EngineCase(name);
         var config = reference.Config(EngineSuite.ConfigForms[0]);
-        var ids = reference.Ids(reference.Prompts[0] + ".input_ids");
+        var ids = reference.Prompts.Select(prompt => reference.Ids(prompt + ".input_ids")).MaxBy(prompt => prompt.Length)!;
         ids = ids[..Math.Min(MostTokens, ids.Length)];
-        using var weights = Load(reference.Folder);
+        using var weights = FloatWeights.Load(reference.Folder);
         var gradients = Gradients(config, weights, ids, out var logLikelihood);
         Assert.Equal(CentralDifferences.LogLikelihood(config, weights, ids).Value, logLikelihood, 1e-3);
         Assert.NotEmpty(gradients);
@@ -45,7 +43,7 @@ public class GradientTests
 
         var norm = Math.Sqrt(gradient.Sum(value => (double)value * value));
         var size = Math.Sqrt(weights[name].Sum(value => (double)value * value)) + 1e-3;
-        var slope = new CentralDifferences(config, weights, ids, name);
+        var slope = new CentralDifferences(config, weights, ids, name, norm);
         if (norm > 0)
         {
             var seen = slope.Along(Array.ConvertAll(gradient, value => value / norm), Math.Min(0.02 * size, 0.2 / norm));
@@ -79,28 +77,10 @@ public class GradientTests
         return new SortedDictionary<string, float[]>(
             sizes.Keys.ToDictionary(name => name, name => backend.Parameters.Of(lookup.GetValueOrDefault(name, name)).ToArray()), StringComparer.Ordinal);
     }
-
-    /// <summary>The tensors of a checkpoint as float32.</summary>
-    private static RandomWeights Load(string folder)
-    {
-        var weights = new RandomWeights();
-        using var source = new CheckpointWeightSource(Checkpoint.Open(folder));
-        foreach (var name in source.Names)
-        {
-            Assert.True(source.TryGet(name, out var tensor));
-            if (!tensor.Type.IsFloat())
-                continue;
-            var values = new float[tensor.Shape.Aggregate(1L, (product, extent) => product * extent)];
-            Widening.ToSingle(tensor.Data, tensor.Type, values);
-            weights.Set(name, [.. tensor.Shape], values);
-        }
-
-        return weights;
-    }
 }
 
 /// <summary>Slopes of the log-likelihood in one tensor, worked out by changing it.</summary>
-internal sealed class CentralDifferences(ModelConfig config, RandomWeights weights, int[] ids, string tensor)
+internal sealed class CentralDifferences(ModelConfig config, RandomWeights weights, int[] ids, string tensor, double norm)
 {
     private const double LeastChange = 1e-3;
     private readonly float[] _original = weights[tensor];
@@ -112,7 +92,7 @@ internal sealed class CentralDifferences(ModelConfig config, RandomWeights weigh
         while (true)
         {
             var ((coarse, kept), (fine, alsoKept)) = (Slope(direction, step), Slope(direction, step / 2));
-            if ((kept && alsoKept) || step * Math.Abs(fine) < LeastChange)
+            if ((kept && alsoKept) || step * norm < LeastChange)
                 return (4 * fine - coarse) / 3;
             step /= 3;
         }
@@ -138,19 +118,5 @@ internal sealed class CentralDifferences(ModelConfig config, RandomWeights weigh
     {
         weights.Set(tensor, weights.Shape(tensor), [.. _original.Select((value, i) => (float)(value + by * direction[i]))]);
         return LogLikelihood(config, weights, ids);
-    }
-}
-
-/// <summary>A source that outlives the models made of it.</summary>
-internal sealed class Borrowed(IWeightSource inner) : IWeightSource
-{
-    public string Name => inner.Name;
-
-    public IEnumerable<string> Names => inner.Names;
-
-    public bool TryGet(string name, out WeightTensor tensor) => inner.TryGet(name, out tensor);
-
-    public void Dispose()
-    {
     }
 }
