@@ -13,12 +13,23 @@ public interface IMatrix
     int Columns { get; }
 }
 
+/// <summary>Where a block of a matrix comes from, by the names that the architecture gives its tensors.</summary>
+/// <param name="Weight">The tensor.</param>
+/// <param name="Offset">The block's first element there.</param>
+/// <param name="Bias">The tensor of the block's biases; null for none.</param>
+/// <param name="BiasOffset">The block's first bias there.</param>
+public sealed record MatrixOrigin(string Weight, long Offset = 0, string? Bias = null, int BiasOffset = 0);
+
 /// <summary>What a matrix is made of.</summary>
 /// <param name="Blocks">Stored tensors, each [out, in] or, transposed, [in, out]; their rows one below the other.</param>
 /// <param name="StoredTransposed">Whether they are stored [in, out].</param>
 /// <param name="Bias">Over all rows; null for none.</param>
 /// <param name="Gate">Whether rows are those of gate and up, and in which order.</param>
-public sealed record MatrixSource(IReadOnlyList<WeightTensor> Blocks, bool StoredTransposed, float[]? Bias, GateKind Gate = GateKind.None);
+public sealed record MatrixSource(IReadOnlyList<WeightTensor> Blocks, bool StoredTransposed, float[]? Bias, GateKind Gate = GateKind.None)
+{
+    /// <summary>Where each block comes from; empty where no gradients are asked for.</summary>
+    public IReadOnlyList<MatrixOrigin> Origins { get; init; } = [];
+}
 
 /// <summary>Activations of a batch, [tokens, width] in float32, where the backend computes.</summary>
 public interface IBuffer : IDisposable

@@ -63,8 +63,8 @@ internal sealed class CpuHead(WorkerPool pool) : IDisposable
         return states;
     }
 
-    /// <summary>Scale and cap of logits.</summary>
-    internal static void Finish(HeadWeights weights, Span<float> logits)
+    /// <summary>Scales and caps logits, in place.</summary>
+    public static void Finish(HeadWeights weights, Span<float> logits)
     {
         if (weights.Spec.Scale != 1)
             TensorPrimitives.Multiply(logits, weights.Spec.Scale, logits);
