@@ -8,6 +8,7 @@ public static class Spelling
     {
         var limit = Math.Max(1, (word.Length + 1) / 3);
         return candidates
+            .Where(candidate => Math.Abs(candidate.Length - word.Length) <= limit) // the distance is at least that
             .Select(candidate => (candidate, distance: Distance(word.ToLowerInvariant(), candidate.ToLowerInvariant())))
             .Where(pair => pair.distance <= limit)
             .OrderBy(pair => pair.distance)

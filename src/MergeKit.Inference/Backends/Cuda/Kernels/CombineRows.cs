@@ -35,12 +35,11 @@ internal static class CombineRows
 
     /// <summary>The variants that tests compile.</summary>
     public static IEnumerable<KernelSpec> Variants() =>
-        from members in Enumerable.Range(1, MostMembers)
+        from members in (int[])[1, 3, MostMembers]
         from rule in Enum.GetValues<LawRule>()
-        from clusters in Enumerable.Range(0, 2)
-        from width in Enumerable.Range(3, 2)
-        from room in Enumerable.Range(0, 2)
-        select Configure(members, rule, width, clusters == 1, room << 17);
+        from clusters in (bool[])[false, true]
+        from shape in ((int Width, int Room)[])[(4096, 1 << 17), (4096, 0), (33, 1 << 17)]
+        select Configure(members, rule, shape.Width, clusters, shape.Room);
 
     /// <summary>Log-probabilities of each row, normalised.</summary>
     /// <param name="cuda">Where.</param>

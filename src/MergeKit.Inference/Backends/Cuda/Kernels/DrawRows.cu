@@ -115,7 +115,7 @@ template <typename T> __device__ T scan(T x, T* warps) {
     return sum - x;
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads) draw_rows(const __grid_constant__ Params p) {
+extern "C" __global__ void __launch_bounds__(kThreads, 1) draw_rows(const __grid_constant__ Params p) {
     __shared__ Shared s;
     Row row{p, p.logits + (i64)blockIdx.x * p.width, 0};
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;

@@ -98,8 +98,8 @@ internal static class GroupedProduct
 
         yield return Configure(form, ScoreTile, Epilogue.Scores);
         yield return Configure(form with { Biased = true }, ScoreTile, Epilogue.Scores);
-        for (var parts = 2; parts <= MostParts; parts++)
-            yield return Configure(form, ScoreTile, Epilogue.Scores, parts);
+        yield return Configure(form, ScoreTile, Epilogue.Scores, 2);
+        yield return Configure(form, ScoreTile, Epilogue.Scores, MostParts);
     }
 
     /// <summary>Multiplies the rows of each expert with its own matrix.</summary>

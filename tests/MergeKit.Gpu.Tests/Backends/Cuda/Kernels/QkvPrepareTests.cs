@@ -25,17 +25,7 @@ public class QkvPrepareTests
     public void Equals_plain_loops(int heads, int kvHeads, int headDim, int rotary, bool interleaved, bool grouped, bool biased)
     {
         using var gpu = Gpu.Open();
-        var spec = new AttentionSpec
-        {
-            Heads = heads,
-            KvHeads = kvHeads,
-            HeadDim = headDim,
-            ValueDim = headDim,
-            Scale = 1,
-            Output = new LinearSpec("o", default, 1, 1),
-            Rope = rotary > 0 ? new RopeSpec { Dim = rotary, Theta = 1e4, Interleaved = interleaved } : null,
-            Layout = grouped ? QkvLayout.GroupedByKvHead : default,
-        };
+        var spec = Make(heads, kvHeads, headDim, rotary > 0 ? new RopeSpec { Dim = rotary, Theta = 1e4, Interleaved = interleaved } : null, grouped);
         var (all, half) = ((heads + 2 * kvHeads) * headDim, Math.Max(1, rotary / 2));
         foreach (var type in Enum.GetValues<CudaType>())
         {
@@ -69,16 +59,8 @@ public class QkvPrepareTests
     public void Heads_in_registers_equal_heads_in_shared_memory(int heads, int kvHeads, int headDim, bool rotated, NormKind? query, NormKind? key, bool grouped)
     {
         using var gpu = Gpu.Open();
-        var spec = new AttentionSpec
+        var spec = Make(heads, kvHeads, headDim, rotated ? new RopeSpec { Dim = headDim, Theta = 1e4 } : null, grouped) with
         {
-            Heads = heads,
-            KvHeads = kvHeads,
-            HeadDim = headDim,
-            ValueDim = headDim,
-            Scale = 1,
-            Output = new LinearSpec("o", default, 1, 1),
-            Rope = rotated ? new RopeSpec { Dim = headDim, Theta = 1e4 } : null,
-            Layout = grouped ? QkvLayout.GroupedByKvHead : default,
             QueryNorm = query is { } q ? new NormSpec("q", q, headDim, 1e-6) : null,
             KeyNorm = key is { } k ? new NormSpec("k", k, headDim, 1e-5) : null,
         };
@@ -95,6 +77,18 @@ public class QkvPrepareTests
                 Assert.Equal(alone.Run(biased: true, regular: true)[0], actual[0][..(heads * headDim)]);
             }
     }
+
+    private static AttentionSpec Make(int heads, int kvHeads, int headDim, RopeSpec? rope, bool grouped) => new()
+    {
+        Heads = heads,
+        KvHeads = kvHeads,
+        HeadDim = headDim,
+        ValueDim = headDim,
+        Scale = 1,
+        Output = new LinearSpec("o", default, 1, 1),
+        Rope = rope,
+        Layout = grouped ? QkvLayout.GroupedByKvHead : default,
+    };
 
     /// <summary>[q | k | v] of a token.</summary>
     private static float[] Token(AttentionSpec spec, ReadOnlySpan<float> qkv, float[]? bias, float[] cos, float[] sin, int angles)
