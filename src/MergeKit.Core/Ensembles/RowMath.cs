@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 
 namespace MergeKit.Core.Ensembles;
 
@@ -27,6 +28,38 @@ public static class RowMath
         }
 
         return sum == 0 ? double.NegativeInfinity : maximum + Math.Log(sum);
+    }
+
+    /// <summary>ln sum_k e^(z_k + o_k), element by element, without leaving log space.</summary>
+    /// <param name="rows">z_k, each as long as the result; none of a row whose offset is minus infinity is read.</param>
+    /// <param name="offsets">o_k.</param>
+    /// <param name="result">Receives the sums; minus infinity where every term is.</param>
+    [SkipLocalsInit]
+    public static void LogSumExp<T>(ReadOnlySpan<ReadOnlyMemory<T>> rows, ReadOnlySpan<T> offsets, Span<T> result)
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        Span<T> largest = stackalloc T[Block], sum = stackalloc T[Block], term = stackalloc T[Block];
+        for (var start = 0; start < result.Length; start += Block)
+        {
+            var size = Math.Min(Block, result.Length - start);
+            var max = largest[..size];
+            var total = sum[..size];
+            max.Fill(T.CreateSaturating(-1e30)); // so that a token which is impossible for all stays so, without infinity minus infinity on the way
+            for (var k = 0; k < rows.Length; k++)
+            {
+                if (T.IsNegativeInfinity(offsets[k]))
+                    continue;
+                TensorPrimitives.Add(rows[k].Span.Slice(start, size), offsets[k], term[..size]);
+                TensorPrimitives.Max<T>(max, term[..size], max);
+            }
+
+            total.Clear();
+            for (var k = 0; k < rows.Length; k++)
+                if (!T.IsNegativeInfinity(offsets[k]))
+                    RowExp.Accumulate(rows[k].Span.Slice(start, size), offsets[k], max, total);
+            TensorPrimitives.Log<T>(total, total);
+            TensorPrimitives.Add<T>(max, total, result.Slice(start, size));
+        }
     }
 
     /// <summary>The largest value.</summary>

@@ -95,7 +95,7 @@ internal sealed class EnsembleBuilder(ModelOpener opener, int threads)
     /// <summary>The GPUs among which members are shared out.</summary>
     private List<DeviceChoice> Devices(EnsembleRecipe recipe)
     {
-        var (usable, reasons) = opener.Device.IsAuto ? CudaDevice.Discover() : ([], [$"--device {opener.Device} was asked for"]);
+        var (usable, reasons) = opener.Device.IsAuto ? CudaDevice.Discover() : ([], [$"all models run on {opener.Device} here"]);
         return usable.Count > 1 ? [.. usable.Select(gpu => DeviceChoice.OnCuda(gpu.Index))] : throw new InputException([Problem.Error(
             $"'members: devices' wants two or more NVIDIA GPUs that can be used; there {(usable.Count == 1 ? "is one" : "are none")}{(reasons.Count > 0 ? $" ({string.Join("; ", reasons)})" : "")}. 'auto' runs anywhere",
             recipe.Execution.Location)]);

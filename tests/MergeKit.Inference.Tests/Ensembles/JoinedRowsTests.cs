@@ -84,6 +84,7 @@ public sealed class JoinedRowsTests : IDisposable
         var sum = new LawCombination(new LawForm(LawRule.LogitSum), Ids, new float[] { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 });
         Assert.True(((IJoinableRows)a).TryScore([a, b], 0, sum, Text(5, 2), logProbs, isArgMax));
         Assert.True(((IJoinableRows)a).TryRead([a, b], 1, sum with { Coefficients = sum.Coefficients[..4] }, new float[2 * Ids]));
+        Assert.True(((IJoinableRows)a).TryRead([a, b], 1, sum with { Form = new LawForm(LawRule.Mixture), Coefficients = sum.Coefficients[..4] }, new float[2 * Ids]));
         Assert.False(((IJoinableRows)a).TryScore([a, b], 0, sum with { Form = new LawForm(LawRule.Mixture) }, Text(5, 2), logProbs, isArgMax));
     }
 

@@ -53,17 +53,7 @@ public sealed class GoldLogProbs
     /// <summary>ln sum_k w_k p_k(y_t) of every position.</summary>
     public double[] Mix(IReadOnlyList<double> weights)
     {
-        var mixed = new double[Positions];
-        for (var t = 0; t < Positions; t++)
-        {
-            var (most, sum) = (double.NegativeInfinity, 0.0);
-            for (var k = 0; k < Members; k++)
-                most = weights[k] > 0 ? Math.Max(most, _values[(t * Members) + k]) : most;
-            for (var k = 0; k < Members; k++)
-                sum += weights[k] > 0 ? weights[k] * Math.Exp(_values[(t * Members) + k] - most) : 0;
-            mixed[t] = double.IsNegativeInfinity(most) ? most : most + Math.Log(sum);
-        }
-
-        return mixed;
+        double[] logWeights = [.. weights.Select(weight => weight > 0 ? Math.Log(weight) : double.NegativeInfinity)];
+        return [.. Enumerable.Range(0, Positions).Select(t => LogMixture.LogProb(this[t], logWeights))];
     }
 }

@@ -156,7 +156,7 @@ public sealed class CpuBackend : IBackend
     /// <inheritdoc/>
     public bool TryScoreCombined(CombinedHeads heads, ReadOnlySpan<int> targets, Span<float> logProbs, Span<bool> isArgMax)
     {
-        if (!CpuCombinedHeads.Takes(heads))
+        if (!CpuCombinedHeads.CanScore(heads))
             return false;
         using (new AllThreads(_pool))
             _combined.Score(heads, targets, logProbs, isArgMax);
@@ -166,7 +166,7 @@ public sealed class CpuBackend : IBackend
     /// <inheritdoc/>
     public bool TryCombine(CombinedHeads heads, Span<float> logProbs)
     {
-        if (!CpuCombinedHeads.Takes(heads))
+        if (!CpuCombinedHeads.CanCombine(heads))
             return false;
         using (new AllThreads(_pool))
             _combined.Combine(heads, logProbs);

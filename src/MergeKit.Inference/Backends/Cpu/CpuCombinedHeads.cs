@@ -5,19 +5,24 @@ using MergeKit.Inference.Backends.Cpu.Kernels;
 
 namespace MergeKit.Inference.Backends.Cpu;
 
-/// <summary>Sums of several models' logits. The sum of products is one product with a longer inner dimension, sum_k c_k W_k h_k = [W_1 .. W_K] [c_1 h_1; ..; c_K h_K]:
+/// <summary>Laws of several models combined. The sum of products is one product with a longer inner dimension, sum_k c_k W_k h_k = [W_1 .. W_K] [c_1 h_1; ..; c_K h_K]:
 /// the coefficients go into the hidden states, every member's product adds to the same chunk of logits, and each chunk is looked at once. Members that share
-/// their output matrix are one product of the sum of their states.</summary>
+/// their output matrix are one product of the sum of their states. Mixtures are computed for a few rows only, those of decoding.</summary>
 internal sealed class CpuCombinedHeads(WorkerPool pool) : IDisposable
 {
     private const int ChunkFloats = 1 << 19;
-    private const int RowBlock = 256;
+    private const int RowBlock = 256, Columns = 1 << 13, MixedRows = 4;
     private readonly CpuBuffer _chunk = new(), _own = new();
     private readonly List<CpuBuffer> _states = [];
+    private readonly List<float[]> _rows = [];
 
-    /// <summary>Whether this can carry out a combination: a sum of logits, all rows on the CPU, every token possible.</summary>
-    public static bool Takes(CombinedHeads heads) => heads.Combination.Form is { Rule: LawRule.LogitSum, NegativeFloor: double.NegativeInfinity, Plausible: double.NegativeInfinity }
-        && heads.Heads.All(head => head.Backend is CpuBackend);
+    /// <summary>Whether <see cref="Combine"/> can carry out a combination: all rows on the CPU, every token possible, and of mixtures a few rows.</summary>
+    public static bool CanCombine(CombinedHeads heads) => CanScore(heads)
+        || (heads.Combination.Form.Rule == LawRule.Mixture && heads.Rows <= MixedRows && heads.Heads.All(head => head.Backend is CpuBackend));
+
+    /// <summary>Whether <see cref="Score"/> can: a mixture would need the members' normalisers before their products.</summary>
+    public static bool CanScore(CombinedHeads heads) =>
+        heads.Combination.Form is { Rule: LawRule.LogitSum, NegativeFloor: double.NegativeInfinity, Plausible: double.NegativeInfinity } && heads.Heads.All(head => head.Backend is CpuBackend);
 
     /// <summary>ln p(target) and whether it was the most probable id.</summary>
     public void Score(CombinedHeads heads, ReadOnlySpan<int> targets, Span<float> logProbs, Span<bool> isArgMax)
@@ -38,13 +43,66 @@ internal sealed class CpuCombinedHeads(WorkerPool pool) : IDisposable
     public void Combine(CombinedHeads heads, Span<float> logProbs)
     {
         var size = heads.Combination.Vocabulary;
-        for (var row = 0; row < heads.Rows; row++)
+        if (heads.Combination.Form.Rule == LawRule.Mixture)
+            for (var row = 0; row < heads.Rows; row++)
+                Mix(heads, row, logProbs.Slice(row * size, size));
+        else
+            for (var start = 0; start < heads.Rows; start += RowBlock)
+            {
+                var count = Math.Min(RowBlock, heads.Rows - start);
+                Sum(Terms(heads, start, count), count, 0, logProbs.Slice(start * size, count * size));
+                Normalize(logProbs.Slice(start * size, count * size), size);
+            }
+    }
+
+    private unsafe void Normalize(Span<float> laws, int size)
+    {
+        fixed (float* first = laws)
         {
-            var law = logProbs.Slice(row * size, size);
+            var address = (nint)first;
+            pool.For(laws.Length / size, (row, _) =>
+            {
+                var law = new Span<float>((float*)address + ((long)row * size), size);
+                var total = new LogSumExp();
+                VectorOps.Accumulate(law, 0, ref total);
+                TensorPrimitives.Subtract(law, (float)Finite(total.Value), law);
+            });
+        }
+    }
+
+    /// <summary>ln sum_k e^(c_k + l_k) of one row.</summary>
+    private unsafe void Mix(CombinedHeads heads, int row, Span<float> law)
+    {
+        var (count, size) = (heads.Heads.Count, law.Length);
+        while (_rows.Count < count)
+            _rows.Add([]);
+        var (offsets, rows) = (new float[count], new ReadOnlyMemory<float>[count]);
+        for (var k = 0; k < count; k++)
+        {
+            var (head, own) = (heads.Heads[k], _rows[k] = _rows[k].Length < size ? new float[size] : _rows[k]);
+            (rows[k], offsets[k]) = (own.AsMemory(0, size), heads.Coefficient(row, k));
+            if (float.IsNegativeInfinity(offsets[k]))
+                continue;
+            ((CpuMatrix)head.Weights.Output).MultiplyRows(((CpuBuffer)head.Hidden).Row(head.First + row), 1, 0, size, own.AsSpan(0, size), pool);
+            CpuHead.Finish(head.Weights, own.AsSpan(0, size));
+        }
+
+        pool.For(count, (k, _) =>
+        {
             var total = new LogSumExp();
-            Sum(Terms(heads, row, 1), 1, 0, law);
-            VectorOps.Accumulate(law, 0, ref total);
-            TensorPrimitives.Subtract(law, (float)Finite(total.Value), law);
+            if (float.IsNegativeInfinity(offsets[k]))
+                return;
+            VectorOps.Accumulate(rows[k].Span, 0, ref total);
+            offsets[k] -= (float)Finite(total.Value);
+        });
+        fixed (float* result = law)
+        {
+            var address = (nint)result;
+            pool.For((size + Columns - 1) / Columns, (part, _) =>
+            {
+                var (start, width) = (part * Columns, Math.Min(Columns, size - (part * Columns)));
+                RowMath.LogSumExp<float>(Array.ConvertAll(rows, one => one.Slice(start, width)), offsets, new Span<float>((float*)address + start, width));
+            });
         }
     }
 
