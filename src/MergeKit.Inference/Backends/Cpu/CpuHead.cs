@@ -76,7 +76,7 @@ internal sealed class CpuHead(WorkerPool pool) : IDisposable
     }
 
     /// <summary>What is known of one row after some chunks.</summary>
-    private struct State
+    internal struct State
     {
         public LogSumExp Total;
         public float Target;
