@@ -17,6 +17,8 @@ public sealed class GgufRoundTripTests : IDisposable
 {
     private readonly TemporaryFolder _scratch = new();
 
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
+
     private const string LatentYarn = """{"rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 16, "mscale": 0.707, "mscale_all_dim": 0.707}}""";
 
     /// <summary>A case of the suite, and what of its configuration is changed so that llama.cpp could follow it.</summary>
@@ -120,7 +122,7 @@ public sealed class GgufRoundTripTests : IDisposable
     private static string Facts(ModelConfig config)
     {
         var network = ArchitectureCatalog.Get(config).Network(config);
-        var text = JsonSerializer.Serialize(network with { Head = network.Head with { Tied = false } }, new JsonSerializerOptions { WriteIndented = true });
+        var text = JsonSerializer.Serialize(network with { Head = network.Head with { Tied = false } }, Indented);
         return Regex.Replace(text, @"\d+\.\d{7,}", number => float.Parse(number.Value, CultureInfo.InvariantCulture).ToString("R", CultureInfo.InvariantCulture));
     }
 

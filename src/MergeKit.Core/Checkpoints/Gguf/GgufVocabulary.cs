@@ -46,8 +46,15 @@ internal sealed class GgufVocabulary
         };
         return new JsonObject
         {
-            ["version"] = "1.0", ["truncation"] = null, ["padding"] = null, ["added_tokens"] = Added(), ["normalizer"] = normalizer, ["pre_tokenizer"] = words,
-            ["post_processor"] = Template(), ["decoder"] = decoder, ["model"] = bytePair,
+            ["version"] = "1.0",
+            ["truncation"] = null,
+            ["padding"] = null,
+            ["added_tokens"] = Added(),
+            ["normalizer"] = normalizer,
+            ["pre_tokenizer"] = words,
+            ["post_processor"] = Template(),
+            ["decoder"] = decoder,
+            ["model"] = bytePair,
         };
     }
 
@@ -101,8 +108,16 @@ internal sealed class GgufVocabulary
                 throw Wrong($"token '{_tokens[id]}' stands twice, the second time with the id {id}");
         return new JsonObject
         {
-            ["type"] = "BPE", ["dropout"] = null, ["unk_token"] = unknown, ["continuing_subword_prefix"] = null, ["end_of_word_suffix"] = null, ["fuse_unk"] = fallback,
-            ["byte_fallback"] = fallback, ["ignore_merges"] = ignoreMerges, ["vocab"] = vocabulary, ["merges"] = merges,
+            ["type"] = "BPE",
+            ["dropout"] = null,
+            ["unk_token"] = unknown,
+            ["continuing_subword_prefix"] = null,
+            ["end_of_word_suffix"] = null,
+            ["fuse_unk"] = fallback,
+            ["byte_fallback"] = fallback,
+            ["ignore_merges"] = ignoreMerges,
+            ["vocab"] = vocabulary,
+            ["merges"] = merges,
         };
     }
 
@@ -113,7 +128,13 @@ internal sealed class GgufVocabulary
             if (_types[id] is Control or UserDefined or Unknown)
                 added.Add(new JsonObject
                 {
-                    ["id"] = id, ["content"] = _tokens[id], ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = false, ["special"] = _types[id] != UserDefined,
+                    ["id"] = id,
+                    ["content"] = _tokens[id],
+                    ["single_word"] = false,
+                    ["lstrip"] = false,
+                    ["rstrip"] = false,
+                    ["normalized"] = false,
+                    ["special"] = _types[id] != UserDefined,
                 });
         return added;
     }
