@@ -1,7 +1,7 @@
 using System.CommandLine;
 using MergeKit.Cli.Display;
-using MergeKit.Core.Conversion.Gguf;
 using MergeKit.Core.Conversion;
+using MergeKit.Core.Conversion.Gguf;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Inputs;
 using MergeKit.Core.Merging.Execution;

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Inputs;
 using MergeKit.Core.Tokenization;
 
 namespace MergeKit.Cli.Commands;
@@ -22,10 +23,15 @@ internal static class TokenizeCommand
         return command;
     }
 
+    /// <summary>A .gguf file has its tokenizer within.</summary>
+    private static string Place(string path) => path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) && File.Exists(path)
+        ? ModelInput.TokenizerFolder(path) ?? throw new InputException($"{path}: has no tokenizer in it, nor a tokenizer.json beside it")
+        : path;
+
     private static int Execute(ParseResult parsed)
     {
         var output = parsed.InvocationConfiguration.Output;
-        var tokenizer = Tokenizer.Load(CommonOptions.Resolve(parsed, parsed.GetValue(Model)!));
+        var tokenizer = Tokenizer.Load(Place(CommonOptions.Resolve(parsed, parsed.GetValue(Model)!)));
         if (parsed.GetValue(Decode) is { Length: > 0 } ids)
         {
             if (ids.FirstOrDefault(id => tokenizer.IdToToken(id) is null, -1) is >= 0 and var unknown)

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using MergeKit.Core.Checkpoints;
+using MergeKit.Core.Checkpoints.Gguf;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Inputs.Adapters;
 using MergeKit.Core.Recipes;
@@ -80,7 +81,30 @@ public sealed record ModelInput(string Folder, ModelConfig? Config, Checkpoint C
         if (!isFile && File.Exists(Path.Combine(place, AdapterConfig.FileName)) && !File.Exists(Path.Combine(place, "config.json")))
             throw new InputException($"{place}: this is a LoRA adapter, not a model: name it behind its model (MODEL+{place})");
         var (config, checkpoint) = (ModelConfig.Read(place), Checkpoint.Open(place));
-        return new ModelInput(folder, Plain(config, checkpoint), checkpoint) { Source = place };
+        try
+        {
+            return new ModelInput(TokenizerFolder(place) ?? folder, Plain(config, checkpoint), checkpoint) { Source = place };
+        }
+        catch (InputException e)
+        {
+            // The weights are of use without it; what wants the tokenizer will not find one.
+            var warned = new Checkpoint(checkpoint.Path, checkpoint.Files, checkpoint.Tensors, [.. checkpoint.Warnings, .. e.Problems.Select(problem => Problem.Warning(problem.Message))], checkpoint);
+            return new ModelInput(folder, Plain(config, warned), warned) { Source = place };
+        }
+    }
+
+    /// <summary>The folder with the tokenizer of a model folder or file: beside the weights, or, for a .gguf file without one beside it, in the user's cache,
+    /// made of the file's metadata; null where there is none.</summary>
+    /// <exception cref="InputException">The file's tokenizer is of a form that is not known.</exception>
+    public static string? TokenizerFolder(string place)
+    {
+        var folder = File.Exists(place) ? Path.GetDirectoryName(Path.GetFullPath(place))! : place;
+        if (File.Exists(Path.Combine(folder, "tokenizer.json")))
+            return folder;
+        if (!File.Exists(place) && (!Directory.Exists(place) || Directory.EnumerateFiles(place, "*.safetensors").Any() || !Directory.EnumerateFiles(place, "*.gguf").Any()))
+            return null;
+        var file = File.Exists(place) ? place : GgufModel.OnlyFile(place);
+        return file.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) ? GgufTokenizerFiles.Folder(file) : null;
     }
 
     /// <summary>Decoded weights are not quantised any more, and the configuration must not say so.</summary>

@@ -13,7 +13,7 @@ namespace MergeKit.Inference.Statistics;
 /// options. What does not change the numbers (threads, where the files lie) does not count.</summary>
 public static class StatisticsStore
 {
-    private const string TokensKey = "tokens", Folder = "mergekit/statistics";
+    private const string TokensKey = "tokens";
 
     /// <summary>Records statistics into a file, unless it has them already.</summary>
     /// <param name="path">The file; null for one in the user's cache, found again by what it is made of.</param>
@@ -97,10 +97,6 @@ public static class StatisticsStore
 
     private static string Hash(string text) => Convert.ToHexStringLower(XxHash128.Hash(Encoding.UTF8.GetBytes(text)));
 
-    private static string CachePath(SortedDictionary<string, string> facts)
-    {
-        var caches = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } set ? set
-            : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
-        return Path.Combine(caches, Folder, Hash(string.Join('\n', facts.Select(fact => $"{fact.Key}={fact.Value}"))) + ".safetensors");
-    }
+    private static string CachePath(SortedDictionary<string, string> facts) =>
+        Path.Combine(UserCache.Folder("statistics"), Hash(string.Join('\n', facts.Select(fact => $"{fact.Key}={fact.Value}"))) + ".safetensors");
 }

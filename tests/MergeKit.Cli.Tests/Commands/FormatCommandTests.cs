@@ -164,6 +164,28 @@ public sealed class FormatCommandTests : IDisposable
     }
 
     [Fact]
+    public void Lone_gguf_files_are_merged_run_and_measured()
+    {
+        foreach (var (name, model) in new[] { ("a", Base), ("b", Tuned) })
+        {
+            Directory.CreateDirectory(_scratch.Join(name));
+            var made = CommandLine.Run(["convert", model, _scratch.Join(name, "model.gguf"), "--gguf", "f32"]);
+            Assert.True(made.ExitCode == 0, made.ToString());
+        }
+
+        File.WriteAllText(_scratch.Join("r.yml"), $"merge_method: linear\nmodels:\n- {{model: {_scratch.Join("a", "model.gguf")}, parameters: {{weight: 1}}}}\n- {{model: {_scratch.Join("b")}, parameters: {{weight: 1}}}}\n");
+        var run = CommandLine.Run(["run", _scratch.Join("r.yml"), _scratch.Join("out")]);
+        Assert.True(run.ExitCode == 0, run.ToString());
+        Assert.Contains("check: passed", run.Output, StringComparison.Ordinal);
+        var text = "for (i = 0; i < 10; i++) sum += a[i];";
+        var ids = CommandLine.Run(["tokenize", Base, "-t", text]).Output;
+        Assert.Equal(ids, CommandLine.Run(["tokenize", _scratch.Join("a", "model.gguf"), "-t", text]).Output);
+        Assert.Equal(ids, CommandLine.Run(["tokenize", _scratch.Join("out"), "-t", text]).Output);
+        var (wanted, seen) = (CommandLine.Run(["generate", Base, "-p", "int main", "-n", "8"]), CommandLine.Run(["generate", _scratch.Join("a", "model.gguf"), "-p", "int main", "-n", "8"]));
+        Assert.Equal(wanted.Output, seen.Output);
+    }
+
+    [Fact]
     public void A_shuffled_stack_is_a_recipe_that_runs()
     {
         var run = CommandLine.Run(["layer-shuffle", "-m", Base, "-m", $"{Tuned},3", "--random-seed", "4", _scratch.Join("s.yml")]);

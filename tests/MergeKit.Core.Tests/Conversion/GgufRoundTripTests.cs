@@ -17,6 +17,10 @@ public sealed class GgufRoundTripTests : IDisposable
 {
     private readonly TemporaryFolder _scratch = new();
 
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
+
+    private const string LatentYarn = """{"rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 16, "mscale": 0.707, "mscale_all_dim": 0.707}}""";
+
     /// <summary>A case of the suite, and what of its configuration is changed so that llama.cpp could follow it.</summary>
     public static TheoryData<string, string> Models => new()
     {
@@ -25,8 +29,8 @@ public sealed class GgufRoundTripTests : IDisposable
         { "qwen2_moe", """{"mlp_only_layers": []}""" }, { "qwen3_moe", "{}" }, { "gemma", "{}" }, { "gemma2", """{"query_pre_attn_scalar": 32}""" },
         { "gemma3_text", """{"query_pre_attn_scalar": 32, "sliding_window_pattern": 6, "num_hidden_layers": 7}""" }, { "phi", "{}" }, { "phi3", "{}" }, { "phi3_longrope", "{}" },
         { "gpt2", "{}" }, { "stablelm", "{}" }, { "stablelm", """{"qk_layernorm": true, "use_parallel_residual": true}""" }, { "starcoder2", "{}" }, { "falcon_7b", "{}" },
-        { "falcon_40b", "{}" }, { "cohere", "{}" }, { "cohere", """{"use_qk_norm": true}""" }, { "deepseek_v3", "{}" },
-        { "deepseek_v2", """{"topk_method": "greedy", "rope_scaling": null}""" }, { "deepseek_v2", """{"q_lora_rank": null, "topk_method": "greedy", "rope_scaling": null}""" },
+        { "falcon_40b", "{}" }, { "cohere", "{}" }, { "cohere", """{"use_qk_norm": true, "num_hidden_layers": 64}""" }, { "deepseek_v3", LatentYarn },
+        { "deepseek_v2", """{"topk_method": "greedy", "rope_scaling": null}""" }, { "deepseek_v2", """{"q_lora_rank": null, "num_hidden_layers": 27, "topk_method": "greedy", "rope_scaling": null}""" },
         { "llama_mha", """{"architectures": ["Olmo2ForCausalLM"], "model_type": "olmo2"}""" },
     };
 
@@ -59,6 +63,9 @@ public sealed class GgufRoundTripTests : IDisposable
     [InlineData("falcon_alibi", "{}", "rotary positions")]
     [InlineData("llama_rope_dynamic", "{}", "'dynamic'")]
     [InlineData("deepseek_v2", "{}", "sine and cosine")]
+    [InlineData("deepseek_v3", "{}", "rotations")]
+    [InlineData("cohere", """{"use_qk_norm": true}""", "norms of queries and keys")]
+    [InlineData("deepseek_v2", """{"q_lora_rank": null, "rope_scaling": null}""", "without a latent")]
     [InlineData("llama_mha", """{"hidden_act": "gelu"}""", "activation is Gelu")]
     public void What_llama_cpp_cannot_follow_is_refused_and_nothing_is_written(string name, string changes, string seen)
     {
@@ -115,7 +122,7 @@ public sealed class GgufRoundTripTests : IDisposable
     private static string Facts(ModelConfig config)
     {
         var network = ArchitectureCatalog.Get(config).Network(config);
-        var text = JsonSerializer.Serialize(network with { Head = network.Head with { Tied = false } }, new JsonSerializerOptions { WriteIndented = true });
+        var text = JsonSerializer.Serialize(network with { Head = network.Head with { Tied = false } }, Indented);
         return Regex.Replace(text, @"\d+\.\d{7,}", number => float.Parse(number.Value, CultureInfo.InvariantCulture).ToString("R", CultureInfo.InvariantCulture));
     }
 

@@ -9,13 +9,6 @@ internal sealed class GgufTokenizer(string file, JsonObject json, JsonObject? se
 {
     private const int Normal = 1, Unknown = 2, Control = 3, UserDefined = 4, Unused = 5, Byte = 6;
 
-    /// <summary>Word patterns by their text in tokenizer.json, and llama.cpp's names for them.</summary>
-    private static readonly (string Pattern, string Name)[] Patterns =
-    [
-        (@"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+", "llama-bpe"),
-        (@"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+", "qwen2"),
-    ];
-
     private readonly string?[] _tokens = new string?[rows];
     private readonly int[] _types = new int[rows];
 
@@ -36,7 +29,10 @@ internal sealed class GgufTokenizer(string file, JsonObject json, JsonObject? se
         yield return ("tokenizer.ggml.tokens", _tokens.Select((token, id) => token ?? $"[PAD{id}]").ToList());
         yield return ("tokenizer.ggml.token_type", _types.ToList());
         if (fallback)
+        {
             yield return ("tokenizer.ggml.scores", Scores(vocabulary, pairs));
+            yield return ("tokenizer.ggml.add_space_prefix", Contains(json["normalizer"], "Prepend") || Contains(json["pre_tokenizer"], "Metaspace"));
+        }
         else
             yield return ("tokenizer.ggml.merges", pairs.ConvertAll(pair => $"{pair.Left} {pair.Right}"));
         foreach (var (key, name) in new[] { ("bos_token", "bos_token_id"), ("eos_token", "eos_token_id"), ("unk_token", "unknown_token_id"), ("pad_token", "padding_token_id") })
@@ -88,7 +84,7 @@ internal sealed class GgufTokenizer(string file, JsonObject json, JsonObject? se
     {
         var texts = new List<string>();
         Collect(json["pre_tokenizer"], texts);
-        foreach (var (pattern, name) in Patterns)
+        foreach (var (pattern, name) in GgufWords.Patterns)
             if (texts.Contains(pattern))
                 return name;
         if (texts.Count == 1 && texts[0] == "ByteLevel")
@@ -110,6 +106,10 @@ internal sealed class GgufTokenizer(string file, JsonObject json, JsonObject? se
         else if (step?["type"]?.ToString() is { } type && step["use_regex"]?.GetValueKind() != System.Text.Json.JsonValueKind.False)
             texts.Add(type);
     }
+
+    /// <summary>Whether a step, or one within it, is of a type.</summary>
+    private static bool Contains(JsonNode? step, string type) => step?["type"]?.ToString() == type
+        || (step?["normalizers"] as JsonArray ?? step?["pretokenizers"] as JsonArray ?? []).Any(inner => Contains(inner, type));
 
     private int? Id(JsonNode? token)
     {

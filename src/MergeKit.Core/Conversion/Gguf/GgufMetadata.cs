@@ -8,7 +8,7 @@ namespace MergeKit.Core.Conversion.Gguf;
 /// <summary>A network's facts as metadata of a GGUF file, and what of them llama.cpp could not follow.</summary>
 internal sealed class GgufMetadata(ModelConfig config, NetworkSpec network, GgufFamily family, List<Problem> problems)
 {
-    private const int Gemma2Largest = 46, Gemma3Largest = 62;
+    private const int Gemma2Largest = 46, Gemma3Largest = 62, YarnBetaFast = 32, YarnBetaSlow = 1, CohereNormed = 64, DeepSeekLite = 27;
     private readonly AttentionSpec _attention = network.Layers[0].Attention;
     private readonly MoeSpec? _moe = network.Layers.Select(layer => layer.Moe).FirstOrDefault(moe => moe is not null);
 
@@ -48,6 +48,10 @@ internal sealed class GgufMetadata(ModelConfig config, NetworkSpec network, Gguf
             Refuse("llama.cpp's Falcon has rotary positions and parallel sublayers only");
         if (family.Name == "smollm3" && network.Layers.Select((layer, i) => layer.Attention.Rope is not null == ((i + 1) % 4 != 0)).Contains(false))
             Refuse("llama.cpp leaves every fourth layer without rotary positions; this model another choice");
+        if (family.Name == "command-r" && _attention.QueryNorm is not null != network.Layers.Count >= CohereNormed)
+            Refuse($"llama.cpp has norms of queries and keys in models of {CohereNormed} layers or more, and only there");
+        if (family.Name == "deepseek2" && _attention.Latent is { QueryDown: null } && network.Layers.Count != DeepSeekLite)
+            Refuse($"llama.cpp knows queries without a latent in models of {DeepSeekLite} layers only");
     }
 
     private void CheckWindows(int pattern)
@@ -132,10 +136,11 @@ internal sealed class GgufMetadata(ModelConfig config, NetworkSpec network, Gguf
         var magnitude = isLatent ? 1 : 1 + 0.1 * Math.Log(rope.Factor);
         if (Math.Abs(rope.AttentionFactor - magnitude) > 1e-4)
             Refuse($"YaRN's factor on sine and cosine is {rope.AttentionFactor:g6}; llama.cpp would take {magnitude:g6}");
+        if (Math.Abs(rope.BetaFast - YarnBetaFast) > 1e-6 || Math.Abs(rope.BetaSlow - YarnBetaSlow) > 1e-6)
+            Refuse($"YaRN's ramp is from {rope.BetaFast:g6} to {rope.BetaSlow:g6} rotations; llama.cpp would take {YarnBetaFast} to {YarnBetaSlow}");
         List<(string, object)> values =
         [
             ("rope.scaling.type", "yarn"), ("rope.scaling.factor", (float)rope.Factor), ("rope.scaling.original_context_length", (uint)rope.OriginalLength),
-            ("rope.scaling.yarn_beta_fast", (float)rope.BetaFast), ("rope.scaling.yarn_beta_slow", (float)rope.BetaSlow),
         ];
         if (isLatent)
             values.Add(("rope.scaling.yarn_log_multiplier", (float)LogMultiplier()));

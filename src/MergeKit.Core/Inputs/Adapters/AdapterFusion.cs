@@ -90,6 +90,8 @@ internal sealed class AdapterFusion
     private void Replace(string name, TensorInfo tensor)
     {
         var own = Find(name);
+        if (own is null && AdapterReader.WithoutMarker(tensor.Name) is var other && Find(other) is { } inner)
+            (name, own) = (other, inner); // what stands behind the marker is a part of the module, and not the adapter's name
         if (own is null && !name.EndsWith(".bias", StringComparison.Ordinal) && !name.Contains("score", StringComparison.Ordinal) && !name.Contains("classifier", StringComparison.Ordinal))
         {
             _problems.Add(Problem.Error($"{_adapter.Folder}: has the tensor '{tensor.Name}' in place of '{name}', which {_model.Path} lacks"));

@@ -1,13 +1,17 @@
+using System.Text.RegularExpressions;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Diagnostics;
 
 namespace MergeKit.Core.Inputs.Adapters;
 
 /// <summary>Sorts an adapter's tensors by module and part, and checks that the parts fit.</summary>
-internal sealed class AdapterReader(AdapterConfig config, Checkpoint checkpoint)
+internal sealed partial class AdapterReader(AdapterConfig config, Checkpoint checkpoint)
 {
     private const string Prefix = "base_model.model.";
     private readonly List<Problem> _problems = [];
+
+    /// <summary>Names of adapters that stand in names of factors, and PEFT's default one.</summary>
+    private readonly HashSet<string> _names = [.. checkpoint.Tensors.Select(tensor => NamedFactor().Match(tensor.Name)).Where(match => match.Success && match.Groups[1].Value is not ("weight" or "bias")).Select(match => match.Groups[1].Value), "default"];
 
     /// <summary>What follows a module's name, and which part it is. An adapter's own name (<c>default</c>) may stand behind the part.</summary>
     private static readonly (string Marker, string Part)[] Parts =
@@ -42,7 +46,7 @@ internal sealed class AdapterReader(AdapterConfig config, Checkpoint checkpoint)
             _problems.Add(Problem.Error($"{checkpoint.Path}: '{tensor.Name}' and '{table[key].Name}' are the same part of the same module"));
     }
 
-    private static (string Module, string? Part) Take(string name)
+    private (string Module, string? Part) Take(string name)
     {
         name = name.StartsWith(Prefix, StringComparison.Ordinal) ? name[Prefix.Length..] : name;
         foreach (var (marker, part) in Parts)
@@ -52,9 +56,23 @@ internal sealed class AdapterReader(AdapterConfig config, Checkpoint checkpoint)
                 return (name[..at].Replace(".base_layer", "", StringComparison.Ordinal), isBias ? part + ".bias" : part);
             }
 
-        return (name.Replace(".base_layer.", ".", StringComparison.Ordinal).Replace(".modules_to_save.default.", ".", StringComparison.Ordinal)
-            .Replace(".modules_to_save.", ".", StringComparison.Ordinal), null);
+        return (SavedModule().Match(name) is { Success: true } saved && IsAdapterName(saved) ? Plain(name.Remove(saved.Index, saved.Length - 1)) : Plain(name), null);
     }
+
+    /// <summary>The model's name of a saved module's tensor where no adapter's name stands in it.</summary>
+    public static string WithoutMarker(string name) => Plain(name.StartsWith(Prefix, StringComparison.Ordinal) ? name[Prefix.Length..] : name);
+
+    private static string Plain(string name) =>
+        name.Replace(".base_layer.", ".", StringComparison.Ordinal).Replace(".modules_to_save.", ".", StringComparison.Ordinal);
+
+    /// <summary>Whether what follows <c>modules_to_save</c> is the adapter's name: one that factors have, or any where a weight or bias follows at once.</summary>
+    private bool IsAdapterName(Match saved) => _names.Contains(saved.Groups[1].Value) || (_names.Count == 1 && saved.Groups[2].Value is "weight" or "bias");
+
+    [GeneratedRegex(@"\.modules_to_save\.([^.]+)\.(?=([^.]+))", RegexOptions.CultureInvariant)]
+    private static partial Regex SavedModule();
+
+    [GeneratedRegex(@"\.lora_(?:A|B|embedding_A|embedding_B|magnitude_vector)\.([^.]+)(?:\.(?:weight|bias))?$", RegexOptions.CultureInvariant)]
+    private static partial Regex NamedFactor();
 
     private AdapterModule? Module(string name, Dictionary<string, TensorInfo> parts)
     {

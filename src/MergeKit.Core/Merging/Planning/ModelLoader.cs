@@ -41,7 +41,7 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
         try
         {
             var folder = ModelInput.Find(reference.Path, reference.Revision, path => Resolve(path, recipe.File));
-            return Directory.Exists(folder) ? folder : throw new InputException($"model '{reference}' is a file; a folder with tokenizer.json is wanted");
+            return ModelInput.TokenizerFolder(folder) ?? (Directory.Exists(folder) ? folder : null) ?? throw new InputException($"model '{reference}' is a file; a folder with tokenizer.json is wanted");
         }
         catch (InputException e)
         {

@@ -12,6 +12,9 @@ internal readonly record struct RowTerm(int Row, float Factor)
 {
     /// <summary>Stands for the mean of all rows.</summary>
     public const int Mean = -1;
+
+    /// <summary>Stands for a row that <see cref="CombinedRows.Maker"/> makes.</summary>
+    public const int Made = -2;
 }
 
 /// <summary>A matrix whose rows are sparse combinations of another's rows, made as they are read.</summary>
@@ -23,6 +26,9 @@ internal readonly record struct RowTerm(int Row, float Factor)
 internal sealed class CombinedRows(ITensorSource matrix, int width, RowTerm[][] rows, int used, string what) : ITensorSource
 {
     private readonly Lazy<float[]> _mean = new(() => RowMean.Of(matrix, width, Enumerable.Range(0, used)));
+
+    /// <summary>Makes rows that are no combinations; set before the first read where there are such rows.</summary>
+    public RowMaker? Maker { get; set; }
 
     /// <inheritdoc/>
     public string Description => $"{matrix.Description} ({what})";
@@ -46,12 +52,21 @@ internal sealed class CombinedRows(ITensorSource matrix, int width, RowTerm[][] 
         {
             var (row, column) = ((int)((start + done) / width), (int)((start + done) % width));
             var part = destination.Slice(done, Math.Min(width - column, destination.Length - done));
-            if (rows[row] is [{ Row: >= 0, Factor: 1 } only])
+            if (rows[row] is [{ Row: RowTerm.Made }])
+                Make(row, column, part);
+            else if (rows[row] is [{ Row: >= 0, Factor: 1 } only])
                 matrix.Read((long)only.Row * width + column, part, scratch);
             else
                 Combine(rows[row], column, part, scratch);
             done += part.Length;
         }
+    }
+
+    private void Make(int row, int column, Span<float> destination)
+    {
+        var whole = new float[width];
+        Maker!(row, whole);
+        whole.AsSpan(column, destination.Length).CopyTo(destination);
     }
 
     private void Combine(RowTerm[] terms, int column, Span<float> destination, Span<byte> scratch)

@@ -92,7 +92,7 @@ public sealed class Transplant : IDisposable
     private void CheckShared(TokenMatches matches, Tokenizer mine, Tokenizer theirs, List<Problem> problems)
     {
         var (shared, tokens) = (matches.Shared.Count(), matches.Kinds.Count(kind => kind != TokenMatch.Padding));
-        var needed = _options.Method is TransplantMethod.Omp or TransplantMethod.CommonInterpolation;
+        var needed = _options.Method is TransplantMethod.Omp or TransplantMethod.CommonInterpolation or TransplantMethod.LandmarkPca;
         if (needed && shared == 0)
             problems.Add(Problem.Error($"the tokenizers have no token in common ({mine.File}, {theirs.File}): there is nothing to combine new rows from; --method subword or mean needs no common tokens"));
         else if (shared < tokens / 10)

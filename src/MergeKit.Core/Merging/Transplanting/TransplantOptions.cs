@@ -18,6 +18,15 @@ public enum TransplantMethod
 
     /// <summary>Zeros.</summary>
     Zero,
+
+    /// <summary>Normal noise of mean 0, as strong as the model's rows.</summary>
+    Randn,
+
+    /// <summary>Draws from the normal distribution with the mean and covariance of the model's rows (Hewitt 2021).</summary>
+    JohnHewitt,
+
+    /// <summary>A linear map between the two spaces, from the rows of shared tokens along their principal components, applied to the donor's row.</summary>
+    LandmarkPca,
 }
 
 /// <summary>How neighbours are weighted by <see cref="TransplantMethod.CommonInterpolation"/>.</summary>
@@ -89,6 +98,9 @@ public sealed record TransplantOptions
 
     /// <summary>Where a token without a match takes the row of the longest token that it begins with.</summary>
     public MatchIn PrefixMatch { get; init; }
+
+    /// <summary>Decides random rows.</summary>
+    public ulong Seed { get; init; }
 
     /// <summary>The most bytes for the inner products of the shared tokens' rows; more of them are made anew each time.</summary>
     public long ProductBytes { get; init; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4;

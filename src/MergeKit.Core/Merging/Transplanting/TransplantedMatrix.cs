@@ -12,6 +12,9 @@ internal sealed class TransplantedMatrix
     private readonly Tokenizer _tokenizer;
     private readonly TokenMatch[] _kinds;
     private readonly RowTerm[][] _rows;
+    private readonly CombinedRows _made;
+    private readonly ITensorSource _model;
+    private readonly int _width, _used;
 
     /// <summary>Plans the matrix.</summary>
     /// <param name="job">The job that copies it.</param>
@@ -36,8 +39,9 @@ internal sealed class TransplantedMatrix
             _rows[row] = from >= 0 && from < stored ? [new RowTerm(from, 1)] : [new RowTerm(RowTerm.Mean, 1)];
         }
 
-        var source = new CombinedRows(job.Sources[0].Data, width, _rows, used, $"rows of {donor.Description} by {options}");
-        Job = new TensorJob(job.Name, [count, width], job.OutputType, job.Method, [job.Sources[0] with { Data = source }], job.Parameters) { Depth = job.Depth };
+        (_model, _width, _used) = (job.Sources[0].Data, width, used);
+        _made = new CombinedRows(job.Sources[0].Data, width, _rows, used, $"rows of {donor.Description} by {options}");
+        Job = new TensorJob(job.Name, [count, width], job.OutputType, job.Method, [job.Sources[0] with { Data = _made }], job.Parameters) { Depth = job.Depth };
     }
 
     /// <summary>The job that makes it.</summary>
@@ -61,10 +65,26 @@ internal sealed class TransplantedMatrix
             case TransplantMethod.Omp or TransplantMethod.CommonInterpolation:
                 residual = Approximate(wanted, options, threads, progress, cancellation);
                 break;
+            case TransplantMethod.Randn or TransplantMethod.JohnHewitt or TransplantMethod.LandmarkPca when wanted.Length > 0:
+                foreach (var row in wanted)
+                    _rows[row] = [new RowTerm(RowTerm.Made, 1)];
+                _made.Maker = Maker(options, new RowMoments(threads, progress, cancellation));
+                break;
         }
 
         var counts = _kinds.CountBy(kind => kind).ToDictionary(pair => pair.Key, pair => pair.Value);
         return new TransplantedTensor(Job.Name, counts, residual);
+    }
+
+    private RowMaker Maker(TransplantOptions options, RowMoments moments)
+    {
+        var (all, random) = (Enumerable.Range(0, _used).ToArray(), new Numerics.CounterRandom(options.Seed, Job.Name, 0));
+        if (options.Method == TransplantMethod.Randn)
+            return MadeRows.Noise((_model, _width), all, random);
+        if (options.Method == TransplantMethod.JohnHewitt)
+            return MadeRows.Distributed((_model, _width), all, random, moments);
+        var shared = _matches.Shared.ToArray();
+        return MadeRows.Mapped((_donor, _donorWidth), shared, (_model, _width), Array.ConvertAll(shared, row => _matches.Rows[row]), moments);
     }
 
     private double Approximate(int[] wanted, TransplantOptions options, int threads, TransplantProgress progress, CancellationToken cancellation)
@@ -96,8 +116,7 @@ internal sealed class TransplantedMatrix
     {
         try
         {
-            var stored = Job.Sources[0].Data is CombinedRows rows ? rows.SourceRows : 0;
-            return [.. _tokenizer.EncodeWord(word).Where(id => id != _tokenizer.UnkId && id < stored)];
+            return [.. _tokenizer.EncodeWord(word).Where(id => id != _tokenizer.UnkId && id < _made.SourceRows)];
         }
         catch (Diagnostics.InputException)
         {

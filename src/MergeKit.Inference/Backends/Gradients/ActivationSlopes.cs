@@ -1,5 +1,5 @@
-using MergeKit.Core.Architectures;
 using MathNet.Numerics;
+using MergeKit.Core.Architectures;
 
 namespace MergeKit.Inference.Backends.Gradients;
 

@@ -1,7 +1,7 @@
 using System.Numerics.Tensors;
+using MergeKit.Core.Numerics;
 using MergeKit.Inference.Backends.Cpu.Kernels;
 using MergeKit.Inference.Runtime;
-using MergeKit.Core.Numerics;
 
 namespace MergeKit.Inference.Backends.Gradients;
 

@@ -81,6 +81,23 @@ public sealed class AdapterFusionTests : IDisposable
         Assert.Equal(norm, fused.Checkpoint.ReadAll(fused.Checkpoint.Get("model.layers.0.self_attn.q_proj.bias")));
     }
 
+    /// <summary>An adapter of another name than PEFT's default may stand in the names of its tensors.</summary>
+    [Theory]
+    [InlineData("model.norm.modules_to_save.german.weight", null)]
+    [InlineData("model.norm.modules_to_save.default.weight", null)]
+    [InlineData("model.norm.modules_to_save.german.weight", "german")]
+    [InlineData("model.modules_to_save.german.norm.weight", "german")]
+    [InlineData("model.modules_to_save.norm.weight", null)]
+    public void Saved_modules_of_named_adapters_replace_the_models(string tensor, string? name)
+    {
+        var norm = _dice.Array(Hidden);
+        var files = new AdapterFiles().Add(tensor, [Hidden], norm);
+        if (name is not null)
+            files.Add($"model.layers.0.self_attn.q_proj.lora_A.{name}.weight", [2, Hidden], _dice.Array(2 * Hidden)).Add($"model.layers.0.self_attn.q_proj.lora_B.{name}.weight", [Hidden, 2], new float[2 * Hidden]);
+        using var fused = ModelInput.Open($"{_model}+{files.Set("r", 2).Write(_scratch.Join("a"))}");
+        Assert.Equal(norm, fused.Checkpoint.ReadAll(fused.Checkpoint.Get("model.norm.weight")));
+    }
+
     [Fact]
     public void The_sum_is_rounded_once_to_the_models_type()
     {

@@ -97,6 +97,66 @@ public sealed class TransplantTests : IDisposable
     }
 
     [Fact]
+    public void A_linear_map_between_the_spaces_carries_over()
+    {
+        // The model's rows are the donor's through one matrix and an offset, so the new token's are too.
+        string[] many = [.. Words, .. Words.Select(word => word + word)];
+        var (map, offset) = (new SplitMix(4).Array(Hidden * Hidden), new SplitMix(5).Array(Hidden));
+        var donor = Model("donor", 2, [.. many, "new"]);
+        var theirs = LoadedTensor.LoadAll(donor);
+        var model = Model("model", 1, many, tensors => Map(tensors, theirs));
+        var made = LoadedTensor.LoadAll(Run(model, donor, new TransplantOptions { Method = TransplantMethod.LandmarkPca }, out _));
+        foreach (var name in new[] { Embedding, Head })
+        {
+            var wanted = Image(Row(theirs[name], many.Length));
+            Assert.All(wanted.Zip(Row(made[name], many.Length)), pair => Assert.Equal(pair.First, pair.Second, 1e-3));
+        }
+
+        double[] Image(double[] x) => [.. Enumerable.Range(0, Hidden).Select(j => offset[j] + Enumerable.Range(0, Hidden).Sum(i => x[i] * map[i * Hidden + j]))];
+
+        void Map(List<LoadedTensor> tensors, SortedDictionary<string, LoadedTensor> from)
+        {
+            foreach (var tensor in tensors.Where(tensor => tensor.Name is Embedding or Head))
+                for (var row = 0; row < many.Length; row++)
+                    for (var j = 0; j < Hidden; j++)
+                        BitConverter.TryWriteBytes(tensor.Bytes.AsSpan(4 * (row * Hidden + j)), (float)Image(Row(from[tensor.Name], row))[j]);
+        }
+    }
+
+    [Fact]
+    public void Drawn_rows_have_the_mean_and_covariance_of_the_models()
+    {
+        string[] added = [.. Enumerable.Range(0, 4000).Select(i => $"new{i}")];
+        var (model, donor) = (Model("model", 1, Words), Model("donor", 2, [.. Words, .. added]));
+        var old = LoadedTensor.LoadAll(model)[Embedding];
+        var made = LoadedTensor.LoadAll(Run(model, donor, new TransplantOptions { Method = TransplantMethod.JohnHewitt, Seed = 3 }, out _))[Embedding];
+        var (own, drawn) = (Moments(old, 0, 12), Moments(made, 12, 4000));
+        for (var i = 0; i < Hidden; i++)
+        {
+            Assert.Equal(own.Mean[i], drawn.Mean[i], 0.08 * Math.Sqrt(own.Covariance[i, i]));
+            for (var j = 0; j < Hidden; j++)
+                Assert.Equal(own.Covariance[i, j], drawn.Covariance[i, j], 0.1 * Math.Sqrt(own.Covariance[i, i] * own.Covariance[j, j]));
+        }
+
+        var again = LoadedTensor.LoadAll(Run(model, donor, new TransplantOptions { Method = TransplantMethod.JohnHewitt, Seed = 3 }, out _, "again", 1))[Embedding];
+        Assert.Equal(made.Values(), again.Values(), (a, b) => Math.Abs(a - b) < 1e-6);
+        var noise = LoadedTensor.LoadAll(Run(model, donor, new TransplantOptions { Method = TransplantMethod.Randn }, out _, "noise"))[Embedding];
+        var (square, wanted) = (noise.Values().Skip(12 * Hidden).Average(x => x * x), old.Values().Average(x => x * x));
+        Assert.Equal(wanted, square, 0.05 * wanted);
+    }
+
+    private static (double[] Mean, double[,] Covariance) Moments(LoadedTensor tensor, int first, int count)
+    {
+        var rows = Enumerable.Range(first, count).Select(row => Row(tensor, row)).ToList();
+        var mean = Enumerable.Range(0, Hidden).Select(i => rows.Average(row => row[i])).ToArray();
+        var covariance = new double[Hidden, Hidden];
+        for (var i = 0; i < Hidden; i++)
+            for (var j = 0; j < Hidden; j++)
+                covariance[i, j] = rows.Average(row => (row[i] - mean[i]) * (row[j] - mean[j]));
+        return (mean, covariance);
+    }
+
+    [Fact]
     public void The_result_depends_neither_on_threads_nor_on_memory_for_products()
     {
         var (model, donor) = (Model("model", 1, Words), Model("donor", 2, [.. Words, "new", "newer", "newest"]));
