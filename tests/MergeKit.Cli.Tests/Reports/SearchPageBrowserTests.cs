@@ -31,6 +31,8 @@ public sealed class SearchPageBrowserTests(Chromium chromium) : IClassFixture<Ch
         Assert.Equal(LinePoints, (await curves.First.GetAttributeAsync("points"))!.Split(' ').Length);
         Assert.InRange(await page.EvaluateAsync<int>("() => document.documentElement.scrollWidth"), 1, width);
         Assert.Empty(await page.EvaluateAsync<string[]>(Overlaps));
+        Assert.Equal(0, await page.EvaluateAsync<int>("() => [...document.querySelectorAll('figure:has(svg.plot)')].filter(figure => figure.scrollWidth > figure.clientWidth).length"));
+        Assert.Equal(["1", "4", "6", "9", "12"], await page.GetByLabel("objective of every candidate").Locator("text[text-anchor=middle].soft").AllTextContentsAsync());
         Assert.Equal(0, await page.Locator("script, img, iframe, link, object, embed, a").CountAsync());
         if (Environment.GetEnvironmentVariable("MERGEKIT_SCREENSHOTS") is { Length: > 0 } folder)
             await page.ScreenshotAsync(new PageScreenshotOptions { Path = Path.Combine(folder, $"search-{kind}.png"), FullPage = true });
