@@ -1,5 +1,7 @@
 using MergeKit.Cli.Display;
+using MergeKit.Core.Checkpoints.Writing;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Moe;
 using MergeKit.Core.Moe.Routers;
@@ -22,14 +24,20 @@ internal sealed class RouterStage(Mixture mixture, MergePlan plan, RunDisplay di
     public IReadOnlyList<RouterReport> Reports => _reports;
 
     /// <summary>Fills the routers of a plan in; null where the plan makes no mixture.</summary>
-    public static RouterStage? Fill(MergePlan plan, RunDisplay display, CancellationToken cancellation)
+    /// <param name="plan">The plan.</param>
+    /// <param name="output">The folder to make: beside it an interrupted run has kept its routers.</param>
+    /// <param name="resume">Whether those count.</param>
+    /// <param name="display">Where to report.</param>
+    /// <param name="cancellation">Stops between steps.</param>
+    public static RouterStage? Fill(MergePlan plan, string output, ResumeMode resume, RunDisplay display, CancellationToken cancellation)
     {
         if (GateFitter.MixtureOf(plan) is not { } mixture)
             return null;
         var stage = new RouterStage(mixture, plan, display, cancellation);
         if (mixture.Settings.NeedsStates)
-            display.Say("working out the routers");
-        stage._fitter.Fill(cancellation);
+            stage.FillKept(output, resume);
+        else
+            stage._fitter.Fill(cancellation);
         display.ShowProblems(stage._fitter.Problems);
         if (mixture.Settings.Gate != GateMode.Calibrated) // fitted rows depend on each other by nature: they add up to a constant
             display.ShowProblems(RouterReport.ConditionWarnings(stage._fitter.Gates()));
@@ -53,6 +61,31 @@ internal sealed class RouterStage(Mixture mixture, MergePlan plan, RunDisplay di
         {
             display.ShowProblems(e.Problems.Select(problem => Problem.Warning($"the routers were not looked at: {problem.Message}")));
         }
+    }
+
+    /// <summary>Takes the routers that an interrupted run has worked out, or works them out and keeps them for the next one.</summary>
+    private void FillKept(string output, ResumeMode resume)
+    {
+        using var folder = OutputFolder.Prepare(output);
+        var kept = new KeptGates(mixture, plan);
+        if (resume != ResumeMode.Never && kept.TryRead(folder))
+        {
+            display.ShowProblems([Problem.Note("took the routers that the interrupted run had worked out")]);
+            return;
+        }
+
+        display.Say("working out the routers");
+        try
+        {
+            _fitter.Fill(cancellation);
+        }
+        catch
+        {
+            folder.DisposeIfEmpty();
+            throw;
+        }
+
+        kept.Write(folder);
     }
 
     private RouterReport Run(string title, IRouterProbe probe, IReadOnlyList<ProbeDomain> domains)

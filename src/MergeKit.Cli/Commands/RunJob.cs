@@ -6,6 +6,7 @@ using MergeKit.Core.Evaluation.Data;
 using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Moe;
+using MergeKit.Core.Moe.Routers;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Reports;
@@ -151,9 +152,9 @@ internal sealed class RunJob
             return null;
         display.ShowProblems(plan.Problems);
         RequireExecutable(plan);
-        var routers = RouterStage.Fill(plan, display, Cancellation);
+        var routers = RouterStage.Fill(plan, target, Resume, display, Cancellation);
         var progress = new MergeProgress();
-        var runner = new MergeRunner(plan, progress);
+        var runner = new MergeRunner(plan, progress) { WorkFile = routers is null ? null : KeptGates.FileName };
         using (display.Follow(recipe.Name ?? Path.GetFileName(target), progress))
         {
             var result = runner.Run(target, Resume, partial => Companions(plan, routers, partial, isFinal, display), Cancellation);

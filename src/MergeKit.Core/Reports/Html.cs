@@ -11,7 +11,7 @@ internal static class Html
         @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa4af; --line: #3d444d; --page: #0d1117; --mark: #58a6ff; } }
         body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 2rem auto; max-width: 75rem; padding: 0 1rem; overflow-wrap: anywhere; }
         h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-        .scroll, figure { overflow-x: auto; } figure { margin: 1.2rem 0; } figcaption { margin-bottom: .3rem; } svg { display: block; }
+        .scroll, figure { overflow-x: auto; } figure { margin: 1.2rem 0; } figcaption { margin-bottom: .3rem; } svg { display: block; } svg.plot { max-width: 100%; height: auto; }
         table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
         th, td { border-bottom: 1px solid var(--line); padding: .35rem .7rem; text-align: left; white-space: nowrap; }
         thead th { white-space: normal; overflow-wrap: break-word; vertical-align: bottom; min-width: 4rem; max-width: 18rem; }

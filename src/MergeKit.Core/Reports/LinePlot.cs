@@ -42,18 +42,25 @@ internal sealed class LinePlot
         _body.Append(CultureInfo.InvariantCulture, $"<text x=\"{X(shown[^1].X) + 6:0.#}\" y=\"{Y(shown[^1].Y) + 4:0.#}\">{Html.Escape(label)}</text>\n");
     }
 
-    /// <summary>The drawing.</summary>
-    public string Svg(string title, string horizontal, string vertical)
+    /// <summary>The drawing, as wide as the page has room for.</summary>
+    /// <param name="title">What it shows.</param>
+    /// <param name="horizontal">The horizontal axis.</param>
+    /// <param name="vertical">The vertical axis.</param>
+    /// <param name="counts">Whether the horizontal axis counts: its marks are whole numbers.</param>
+    public string Svg(string title, string horizontal, string vertical, bool counts = false)
     {
         var svg = new StringBuilder();
-        svg.Append(CultureInfo.InvariantCulture, $"<svg role=\"img\" aria-label=\"{Html.Escape(title)}\" width=\"{Width}\" height=\"{Height}\" viewBox=\"0 0 {Width} {Height}\">\n");
+        svg.Append(CultureInfo.InvariantCulture, $"<svg class=\"plot\" role=\"img\" aria-label=\"{Html.Escape(title)}\" width=\"{Width}\" height=\"{Height}\" viewBox=\"0 0 {Width} {Height}\">\n");
         svg.Append(CultureInfo.InvariantCulture, $"<line class=\"axis\" x1=\"{Left}\" x2=\"{Width - Right}\" y1=\"{Height - Bottom}\" y2=\"{Height - Bottom}\"/>");
         svg.Append(CultureInfo.InvariantCulture, $"<line class=\"axis\" x1=\"{Left}\" x2=\"{Left}\" y1=\"{Top}\" y2=\"{Height - Bottom}\"/>\n");
         for (var i = 0; i <= 4; i++)
         {
             var (x, y) = (_left + (i / 4.0 * (_right - _left)), _low + (i / 4.0 * (_high - _low)));
-            svg.Append(CultureInfo.InvariantCulture, $"<text class=\"soft\" x=\"{X(x):0.#}\" y=\"{Height - Bottom + 16}\" text-anchor=\"middle\">{Numbers.Text(x)}</text>")
-                .Append(CultureInfo.InvariantCulture, $"<text class=\"soft\" x=\"{Left - 8}\" y=\"{Y(y) + 4:0.#}\" text-anchor=\"end\">{Numbers.Text(y)}</text>\n");
+            x = counts ? Math.Round(x) : x;
+            var mark = counts ? x.ToString("0", CultureInfo.InvariantCulture) : Numbers.Text(x);
+            if (!counts || i == 0 || Math.Round(_left + ((i - 1) / 4.0 * (_right - _left))) < x)
+                svg.Append(CultureInfo.InvariantCulture, $"<text class=\"soft\" x=\"{X(x):0.#}\" y=\"{Height - Bottom + 16}\" text-anchor=\"middle\">{mark}</text>");
+            svg.Append(CultureInfo.InvariantCulture, $"<text class=\"soft\" x=\"{Left - 8}\" y=\"{Y(y) + 4:0.#}\" text-anchor=\"end\">{Numbers.Text(y)}</text>\n");
         }
 
         svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{(Left + Width - Right) / 2}\" y=\"{Height - 8}\" text-anchor=\"middle\">{Html.Escape(horizontal)}</text>")

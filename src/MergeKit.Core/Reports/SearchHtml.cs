@@ -66,7 +66,7 @@ public static class SearchHtml
         plot.Dots(candidates.Index().Select(pair => (pair.Index + 1.0, pair.Item.Objective, $"{pair.Item.Label}: {Numbers.Text(pair.Item.Objective)}{(pair.Item.Failure is { } why ? $" ({why})" : "")}", !pair.Item.Scores.Complete)));
         plot.Curve("best so far", best);
         html.Append("<h2>Trajectory</h2>\n<p class=\"soft\">Every candidate in order; faint: given up early (estimated), or worse than the plot is high.</p>\n<figure>")
-            .Append(plot.Svg("objective of every candidate", "candidate", "objective")).Append("</figure>\n");
+            .Append(plot.Svg("objective of every candidate", "candidate", "objective", counts: true)).Append("</figure>\n");
     }
 
     private static void Importance(StringBuilder html, SearchReport report)

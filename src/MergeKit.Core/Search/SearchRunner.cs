@@ -11,6 +11,11 @@ namespace MergeKit.Core.Search;
 /// <summary>Carries a search document out on the tuning split. It ends in an ordinary recipe; the test split is not seen here.</summary>
 public static class SearchRunner
 {
+    /// <summary>What the reference with one scale for all task vectors is called.</summary>
+    public const string TaskArithmeticName = "uniform task arithmetic";
+
+    private static readonly double[] ReferenceScales = [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1];
+
     private static readonly double[] LineShares = [0, 0.25, 0.5, 0.75, 1];
 
     /// <summary>Searches.</summary>
@@ -35,6 +40,8 @@ public static class SearchRunner
             throw new InputException([Problem.Error($"no candidate could be scored; the first failed because: {(session.Trials.Count > 0 ? session.Trials[0].Failure : null) ?? "there was none"}", search.Location)]);
         Line(search, session, whole, space, winner);
         References(search, whole);
+        if (TaskArithmetic(search, whole) is { } scale)
+            notes.Add(FormattableString.Invariant($"Uniform task arithmetic is best at scale {scale} of {string.Join(", ", ReferenceScales)} (chosen on the tuning split, like the winner)."));
         var variables = space?.Variables ?? [];
         var (importance, fit) = ImportanceAnalysis.Of(variables, session.Trials, winner);
         return new SearchOutcome(search, sets, winner, session.Trials, front, variables, importance, fit, notes);
@@ -113,6 +120,17 @@ public static class SearchRunner
                 double[] values = [.. space.Variables.Select((variable, i) => share == 1 ? winner.Values[i] : variable.Start + (share * (winner.Values[i] - variable.Start)))];
                 session.Score(FormattableString.Invariant($"line {share}"), values, space.Write(values), race: false, "line");
             }
+    }
+
+    /// <summary>Where numbers of several task vectors are searched: one scale for all of them, the best of ten on the tuning split.</summary>
+    private static double? TaskArithmetic(SearchRecipe search, WholeModelStrategies whole)
+    {
+        var parents = Parents(search);
+        if (BaseOf(search) is not { } origin || parents.Count < 2 || (search.Template is null && search.Genome is null))
+            return null;
+        var best = ReferenceScales.MinBy(scale => whole.Arithmetic(origin, parents, scale, "scale", FormattableString.Invariant($"task arithmetic {scale}")).Objective);
+        whole.Arithmetic(origin, parents, best, "reference", TaskArithmeticName);
+        return best;
     }
 
     private static void References(SearchRecipe search, WholeModelStrategies whole)

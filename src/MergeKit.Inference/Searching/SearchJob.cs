@@ -79,8 +79,8 @@ public static class SearchJob
                 models.Add(Parent(model, Unique(model.ToString(), models)));
 
             var parents = SearchRunner.Parents(search).Count;
-            if (parents > 1 && outcome.References.LastOrDefault() is { Label: "uniform soup" } soup)
-                models.Add(Merged(soup.Label, soup.Yaml));
+            if (parents > 1)
+                models.AddRange(outcome.References.Where(trial => trial is { Label: "uniform soup" or SearchRunner.TaskArithmeticName, Failure: null }).Select(trial => Merged(trial.Label, trial.Yaml)));
             var members = models.Skip(candidates.Opened.Models.Count - parents + 1).Take(parents).Select(model => model.Model).ToList();
             if (parents > 1 && members.TrueForAll(member => member.VocabularySize == members[0].VocabularySize))
                 models.Add(Named(new Ensemble($"ensemble of {parents}", members, new LinearCombiner([.. members.Select(_ => 1.0)]))));

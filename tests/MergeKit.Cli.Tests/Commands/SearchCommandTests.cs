@@ -60,8 +60,8 @@ public sealed class SearchCommandTests : IDisposable
             metrics["bits_per_byte"]?["value"]!.GetValue<double>() ?? 1 - metrics["acc"]!["value"]!.GetValue<double>()).ToList();
         Assert.Equal(winner["losses"]!.AsArray().Select(loss => loss!.GetValue<double>()), losses, new Near(1e-9));
         Assert.Contains("out", run.Output, StringComparison.Ordinal);
-        Assert.Equal(["winner", "base", "ft-code", "ft-arithmetic", "uniform soup", "ensemble of 2"], Json("out-search")["test"]!["models"]!.AsArray().Select(name => name!.GetValue<string>()));
-        Assert.Equal(5, Json("out-search")["test"]!["comparisons"]!.AsArray().Count);
+        Assert.Equal(["winner", "base", "ft-code", "ft-arithmetic", "uniform soup", "uniform task arithmetic", "ensemble of 2"], Json("out-search")["test"]!["models"]!.AsArray().Select(name => name!.GetValue<string>()));
+        Assert.Equal(6, Json("out-search")["test"]!["comparisons"]!.AsArray().Count);
     }
 
     [Fact]

@@ -31,9 +31,10 @@ public sealed class Journal : IDisposable
     /// <param name="fingerprint">Identifies recipe, inputs and options.</param>
     /// <param name="resume">False: whatever is there is discarded.</param>
     /// <param name="mustMatch">Refuse to discard another plan's work.</param>
+    /// <param name="keep">Files of the folder that stay where its work is discarded.</param>
     /// <exception cref="EnvironmentException">Another process is writing the same output.</exception>
     /// <exception cref="InputException">Another plan's work is there and <paramref name="mustMatch"/> is set.</exception>
-    public static Journal Open(OutputFolder folder, string fingerprint, bool resume, bool mustMatch)
+    public static Journal Open(OutputFolder folder, string fingerprint, bool resume, bool mustMatch, params IEnumerable<string> keep)
     {
         var handle = Lock(folder);
         try
@@ -50,7 +51,7 @@ public sealed class Journal : IDisposable
                 return new Journal(folder.PathOf(FileName), handle, end, true, done);
             }
 
-            folder.RemoveAllBut([FileName]);
+            folder.RemoveAllBut([FileName, .. keep]);
             folder.Resize(handle, FileName, 0);
             var journal = new Journal(folder.PathOf(FileName), handle, 0, false, []);
             journal.Append(header);

@@ -82,6 +82,21 @@ public sealed class OutputFolder : IDisposable
         return true;
     });
 
+    /// <summary>Removes a file if it is there.</summary>
+    internal static void Remove(string path) => Guard(path, () =>
+    {
+        File.Delete(path);
+        return true;
+    });
+
+    /// <summary>Gives up a folder in which nothing stands.</summary>
+    public void DisposeIfEmpty()
+    {
+        _lock?.Dispose();
+        if (!Directory.EnumerateFileSystemEntries(Partial).Any())
+            Directory.Delete(Partial);
+    }
+
     /// <summary>Copies a file durably.</summary>
     public void CopyFile(string name, string source) => Guard(PathOf(name), () =>
     {

@@ -32,6 +32,11 @@ public sealed class MergeRunner(MergePlan plan, MergeProgress progress)
     private readonly List<Problem> _problems = [];
     private readonly Lock _gate = new();
 
+    /// <summary>A file of the work folder, written before the run, that stays there until all is finished; null: none.</summary>
+    public string? WorkFile { get; init; }
+
+    private IEnumerable<string> WorkFiles => WorkFile is { } name ? [name] : [];
+
     /// <summary>Runs the plan.</summary>
     /// <param name="output">The folder to make.</param>
     /// <param name="resume">What to do with an interrupted run's work.</param>
@@ -52,6 +57,8 @@ public sealed class MergeRunner(MergePlan plan, MergeProgress progress)
         foreach (var (name, text) in companions(folder.Partial))
             folder.WriteText(name, text);
         var manifest = OutputManifest.Write(folder, files);
+        foreach (var name in WorkFiles)
+            OutputFolder.Remove(folder.PathOf(name));
         Journal.Remove(folder);
         folder.Publish();
         return new MergeResult(folder.Final, manifest, watch.Elapsed, _problems);
@@ -59,8 +66,8 @@ public sealed class MergeRunner(MergePlan plan, MergeProgress progress)
 
     private List<OutputFile> WriteWeights(OutputFolder folder, string identity, ResumeMode resume, CancellationToken cancellation)
     {
-        using var journal = Journal.Open(folder, identity, resume != ResumeMode.Never, resume == ResumeMode.Require);
-        folder.RemoveAllBut([Journal.FileName, .. plan.Layout!.Shards.Select(shard => shard.FileName)]);
+        using var journal = Journal.Open(folder, identity, resume != ResumeMode.Never, resume == ResumeMode.Require, WorkFiles);
+        folder.RemoveAllBut([Journal.FileName, .. WorkFiles, .. plan.Layout!.Shards.Select(shard => shard.FileName)]);
         var shards = new List<ShardFile>();
         try
         {

@@ -17,7 +17,7 @@ internal sealed class RecipeWriter(SearchRecipe search)
     /// <summary>base + sum w_i tau_i.</summary>
     public string Arithmetic(ModelReference origin, IReadOnlyList<ModelReference> models, IReadOnlyList<double> weights) => YamlWriter.Write(_yaml.Map(
         ("merge_method", _yaml.Text("task_arithmetic")), ("base_model", _yaml.Model(origin)), ("models", Weighted(models, weights)),
-        ("dtype", Type(search.DType)), ("out_dtype", Type(search.OutDType))));
+        ("dtype", Type(search.DType ?? search.Template?.Start.DType)), ("out_dtype", Type(search.OutDType ?? search.Template?.Start.OutDType))));
 
     private YamlSequence Weighted(IReadOnlyList<ModelReference> models, IReadOnlyList<double> weights) => _yaml.List(models.Zip(weights).Select(pair =>
         _yaml.Map(("model", _yaml.Model(pair.First)), ("parameters", _yaml.Map(("weight", _yaml.Number(pair.Second)))))));

@@ -39,6 +39,10 @@ internal sealed class WholeModelStrategies(SearchRecipe search, SearchSession se
     public Trial Mean(IReadOnlyList<ModelReference> models, string role, string? label = null) =>
         session.Score(label ?? (models.Count == 1 ? models[0].ToString() : $"mean of {string.Join(", ", models)}"), [], _writer.Mean(models, [.. models.Select(_ => 1.0)]), race: false, role);
 
+    /// <summary>base + scale sum tau, beside the candidates.</summary>
+    public Trial Arithmetic(ModelReference origin, IReadOnlyList<ModelReference> models, double scale, string role, string label) =>
+        session.Score(label, [], _writer.Arithmetic(origin, models, [.. models.Select(_ => scale)]), race: false, role);
+
     /// <summary>The means between one model and the mean of several.</summary>
     public Trial Between(IReadOnlyList<ModelReference> models, double share) => session.Score(
         FormattableString.Invariant($"line {share}"), [share], _writer.Mean(models, [.. models.Select((_, i) => (share / models.Count) + (i == 0 ? 1 - share : 0))]), race: false, "line");

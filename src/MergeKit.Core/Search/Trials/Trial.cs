@@ -4,7 +4,7 @@ namespace MergeKit.Core.Search.Trials;
 
 /// <summary>One candidate that was scored.</summary>
 /// <param name="Index">Counted from 0 in the order of scoring.</param>
-/// <param name="Role">What it was scored for: <c>candidate</c>, or <c>reference</c> and <c>line</c>, which cannot win.</param>
+/// <param name="Role">What it was scored for: <c>candidate</c>, or <c>reference</c>, <c>line</c> and <c>scale</c> (of task arithmetic), which cannot win.</param>
 /// <param name="Label">What it is, in words.</param>
 /// <param name="Values">The values of the search's variables; empty where it has none.</param>
 /// <param name="Yaml">Its recipe.</param>
