@@ -1,19 +1,15 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
 /// Dot products of one, two or four rows of x with consecutive rows of weights. Rows are read one after the other, because one long run
 /// through memory is what
-/// processors foresee best. All three add in the same order: four sums per lane along the inputs, then the sums, then the lanes, then the
+/// processors foresee best: asking for lines in advance, or for four rows at a time, made it slower. All three add in the same order: four sums per lane along the inputs, then the sums, then the lanes, then the
 /// inputs beyond the last vector. x stands in the decoder's order (<see cref="IWeightDecoder.InPairs"/>) as far as steps of four vectors go.
 /// </summary>
 internal static unsafe class SkinnyKernels
 {
-    /// <summary>Bytes from a weight to the one that is asked for in advance.</summary>
-    private const int Ahead = 4096;
-
     /// <summary>
     /// <c>y[t yStride + r] = x[t] . w[r] + beta y[t yStride + r]</c> for one row of x, densely packed, and <paramref name="rows"/> rows
     /// of weights.
@@ -31,7 +27,6 @@ internal static unsafe class SkinnyKernels
             nint i = 0;
             for (; i + (4 * TLanes.Count) <= columns; i += 4 * TLanes.Count)
             {
-                Foresee<TLanes, TVector, TDecoder>(w + (i * TDecoder.Size));
                 TDecoder.LoadPair<TLanes, TVector>(w + (i * TDecoder.Size), out var w0, out var w1);
                 a0 = TLanes.MultiplyAdd(w0, TLanes.Load(x + i), a0);
                 b0 = TLanes.MultiplyAdd(w1, TLanes.Load(x + i + TLanes.Count), b0);
@@ -148,96 +143,6 @@ internal static unsafe class SkinnyKernels
             Finish<TLanes, TVector, TDecoder>(x2, i, columns, w, a2, b2, c2, d2, y + (2 * yStride), beta);
             Finish<TLanes, TVector, TDecoder>(x3, i, columns, w, a3, b3, c3, d3, y + (3 * yStride), beta);
         }
-    }
-
-    /// <summary>
-    /// As <see cref="OneToken"/>, with the same bits, for four neighbouring rows at a time: x is loaded once for all, and four runs through
-    /// memory are under way. For paths of 32 registers.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void OneTokenFourRows<TLanes, TVector, TDecoder>(
-        float* x, nint columns, byte* w, nint strideBytes, nint rows, float* y, nint yStride, float beta)
-        where TLanes : struct, ILanes<TVector>
-        where TVector : struct
-        where TDecoder : struct, IWeightDecoder
-    {
-        for (; rows >= 4; rows -= 4, w += 4 * strideBytes, y += 4)
-        {
-            byte* v0 = w, v1 = w + strideBytes, v2 = v1 + strideBytes, v3 = v2 + strideBytes;
-            TVector a0 = TLanes.Create(0), b0 = TLanes.Create(0), c0 = TLanes.Create(0), d0 = TLanes.Create(0);
-            TVector a1 = TLanes.Create(0), b1 = TLanes.Create(0), c1 = TLanes.Create(0), d1 = TLanes.Create(0);
-            TVector a2 = TLanes.Create(0), b2 = TLanes.Create(0), c2 = TLanes.Create(0), d2 = TLanes.Create(0);
-            TVector a3 = TLanes.Create(0), b3 = TLanes.Create(0), c3 = TLanes.Create(0), d3 = TLanes.Create(0);
-            nint i = 0;
-            for (; i + (4 * TLanes.Count) <= columns; i += 4 * TLanes.Count)
-            {
-                ForeseeRows<TLanes, TVector, TDecoder>(w + (4 * i * TDecoder.Size));
-                TVector xa = TLanes.Load(x + i), xb = TLanes.Load(x + i + TLanes.Count);
-                TDecoder.LoadPair<TLanes, TVector>(v0 + (i * TDecoder.Size), out var p, out var q);
-                (a0, b0) = (TLanes.MultiplyAdd(p, xa, a0), TLanes.MultiplyAdd(q, xb, b0));
-                TDecoder.LoadPair<TLanes, TVector>(v1 + (i * TDecoder.Size), out p, out q);
-                (a1, b1) = (TLanes.MultiplyAdd(p, xa, a1), TLanes.MultiplyAdd(q, xb, b1));
-                TDecoder.LoadPair<TLanes, TVector>(v2 + (i * TDecoder.Size), out p, out q);
-                (a2, b2) = (TLanes.MultiplyAdd(p, xa, a2), TLanes.MultiplyAdd(q, xb, b2));
-                TDecoder.LoadPair<TLanes, TVector>(v3 + (i * TDecoder.Size), out p, out q);
-                (a3, b3) = (TLanes.MultiplyAdd(p, xa, a3), TLanes.MultiplyAdd(q, xb, b3));
-                var j = i + (2 * TLanes.Count);
-                (xa, xb) = (TLanes.Load(x + j), TLanes.Load(x + j + TLanes.Count));
-                TDecoder.LoadPair<TLanes, TVector>(v0 + (j * TDecoder.Size), out p, out q);
-                (c0, d0) = (TLanes.MultiplyAdd(p, xa, c0), TLanes.MultiplyAdd(q, xb, d0));
-                TDecoder.LoadPair<TLanes, TVector>(v1 + (j * TDecoder.Size), out p, out q);
-                (c1, d1) = (TLanes.MultiplyAdd(p, xa, c1), TLanes.MultiplyAdd(q, xb, d1));
-                TDecoder.LoadPair<TLanes, TVector>(v2 + (j * TDecoder.Size), out p, out q);
-                (c2, d2) = (TLanes.MultiplyAdd(p, xa, c2), TLanes.MultiplyAdd(q, xb, d2));
-                TDecoder.LoadPair<TLanes, TVector>(v3 + (j * TDecoder.Size), out p, out q);
-                (c3, d3) = (TLanes.MultiplyAdd(p, xa, c3), TLanes.MultiplyAdd(q, xb, d3));
-            }
-
-            for (; i + TLanes.Count <= columns; i += TLanes.Count)
-            {
-                var xa = TLanes.Load(x + i);
-                a0 = TLanes.MultiplyAdd(TDecoder.Load<TLanes, TVector>(v0 + (i * TDecoder.Size)), xa, a0);
-                a1 = TLanes.MultiplyAdd(TDecoder.Load<TLanes, TVector>(v1 + (i * TDecoder.Size)), xa, a1);
-                a2 = TLanes.MultiplyAdd(TDecoder.Load<TLanes, TVector>(v2 + (i * TDecoder.Size)), xa, a2);
-                a3 = TLanes.MultiplyAdd(TDecoder.Load<TLanes, TVector>(v3 + (i * TDecoder.Size)), xa, a3);
-            }
-
-            Finish<TLanes, TVector, TDecoder>(x, i, columns, v0, a0, b0, c0, d0, y, beta);
-            Finish<TLanes, TVector, TDecoder>(x, i, columns, v1, a1, b1, c1, d1, y + 1, beta);
-            Finish<TLanes, TVector, TDecoder>(x, i, columns, v2, a2, b2, c2, d2, y + 2, beta);
-            Finish<TLanes, TVector, TDecoder>(x, i, columns, v3, a3, b3, c3, d3, y + 3, beta);
-        }
-
-        OneToken<TLanes, TVector, TDecoder>(x, columns, w, strideBytes, rows, y, yStride, beta);
-    }
-
-    /// <summary>As <see cref="Foresee"/> for a step over four rows that lie one after the other.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void ForeseeRows<TLanes, TVector, TDecoder>(byte* w)
-        where TLanes : struct, ILanes<TVector>
-        where TVector : struct
-        where TDecoder : struct, IWeightDecoder
-    {
-        if (!Sse.IsSupported)
-            return;
-        for (var offset = 0; offset < 16 * TLanes.Count * TDecoder.Size; offset += 64)
-            Sse.Prefetch0(w + Ahead + offset);
-    }
-
-    /// <summary>
-    /// Asks for the bytes that the same step will need some rows on: processors do not look beyond a page by themselves. An address
-    /// beyond the weights does no harm.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Foresee<TLanes, TVector, TDecoder>(byte* w)
-        where TLanes : struct, ILanes<TVector>
-        where TVector : struct
-        where TDecoder : struct, IWeightDecoder
-    {
-        if (!Sse.IsSupported)
-            return;
-        for (var offset = 0; offset < 4 * TLanes.Count * TDecoder.Size; offset += 64)
-            Sse.Prefetch0(w + Ahead + offset);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

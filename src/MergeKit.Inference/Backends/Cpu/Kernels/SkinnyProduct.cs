@@ -13,10 +13,11 @@ namespace MergeKit.Inference.Backends.Cpu.Kernels;
 /// </remarks>
 internal static unsafe class SkinnyProduct
 {
-    /// <summary>Bytes of weights that a worker takes at a time: they stay in the first-level cache while the tokens pass.</summary>
+    /// <summary>Bytes of weights that a worker takes at a time: they stay in the first-level cache while several tokens pass.</summary>
     private const int UnitBytes = 16 * 1024;
 
-    private const int RowsAtATime = 4;
+    /// <summary>The same for a single token, of which nothing need stay.</summary>
+    private const int LoneUnitBytes = 32 * 1024;
 
     /// <summary>Runs the products, all of the same x, element type and columns, on the pool.</summary>
     public static void Run<TLanes, TVector, TDecoder>(ReadOnlySpan<ProductArguments> products)
@@ -26,8 +27,7 @@ internal static unsafe class SkinnyProduct
     {
         var pool = products[0].Pool;
         var arranged = Arrange<TLanes, TVector, TDecoder>(products[0]);
-        var rowsPerUnit = (int)Math.Clamp(UnitBytes / Math.Max(1L, (long)products[0].Inputs * TDecoder.Size), 1, 1024);
-        rowsPerUnit = rowsPerUnit > RowsAtATime ? rowsPerUnit / RowsAtATime * RowsAtATime : rowsPerUnit;
+        var rowsPerUnit = (int)Math.Clamp((products[0].Tokens == 1 ? LoneUnitBytes : UnitBytes) / Math.Max(1L, (long)products[0].Inputs * TDecoder.Size), 1, 1024);
         pool.Skinny.Begin(products, rowsPerUnit, pool.Threads, arranged, RunUnit<TLanes, TVector, TDecoder>);
         if (pool.LookAhead.Begin(products[0].Weights.Data))
             pool.LookAhead.Remember(pool.Skinny.Starts());
@@ -81,8 +81,6 @@ internal static unsafe class SkinnyProduct
                 SkinnyKernels.FourTokens<TLanes, TVector, TDecoder>(x, columns, w, strideBytes, rows, y, product.YStride, product.Beta);
             else if (tokens == 2)
                 SkinnyKernels.TwoTokens<TLanes, TVector, TDecoder>(x, columns, w, strideBytes, rows, y, product.YStride, product.Beta);
-            else if (TLanes.Count == 16)
-                SkinnyKernels.OneTokenFourRows<TLanes, TVector, TDecoder>(x, columns, w, strideBytes, rows, y, product.YStride, product.Beta);
             else
                 SkinnyKernels.OneToken<TLanes, TVector, TDecoder>(x, columns, w, strideBytes, rows, y, product.YStride, product.Beta);
         }
