@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
 
@@ -60,8 +61,7 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
                 var factor = sum > 0 ? 1 / sum : float.IsNaN(sum) ? sum : 0;
                 var o = scratch.O + (row * scratch.OutputWidth);
                 var result = problem.Result(sequence, tile.FirstQuery + i, (tile.KvHead * problem.Group) + g);
-                for (var d = 0; d < problem.Shape.ValueDim; d++)
-                    result[d] = o[d] * factor;
+                TensorPrimitives.Multiply(new ReadOnlySpan<float>(o, problem.Shape.ValueDim), factor, new Span<float>(result, problem.Shape.ValueDim));
             }
         }
     }
@@ -92,8 +92,7 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
             for (var i = 0; i < tile.Queries; i++, row++, q += problem.Shape.HeadDim)
             {
                 var source = problem.Query(sequence, tile.FirstQuery + i, head);
-                for (var d = 0; d < problem.Shape.HeadDim; d++)
-                    q[d] = source[d] * problem.Shape.Scale;
+                TensorPrimitives.Multiply(new ReadOnlySpan<float>(source, problem.Shape.HeadDim), problem.Shape.Scale, new Span<float>(q, problem.Shape.HeadDim));
                 scratch.Maximum[row] = sink;
                 scratch.Sum[row] = float.IsNegativeInfinity(sink) ? 0 : 1;
             }
@@ -162,7 +161,7 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         nint depth = problem.Shape.HeadDim;
         var q = scratch.Q + (row * depth);
         if (tile.Queries * problem.Group <= FewRows)
-            ScoreFew(q, depth, rows, AttentionProblem.Key(sequence, key, tile.KvHead), sequence.KeyTokenStride, keys, scratch.S);
+            FewRowScores<TLanes, TVector>.Run(q, depth, rows, AttentionProblem.Key(sequence, key, tile.KvHead), sequence.KeyTokenStride, keys, scratch.S);
         else
             for (var c = 0; c < keys; c += TKernel.Columns)
                 TKernel.Run(q, depth, rows, scratch.K + (c * depth), TKernel.Columns, depth, scratch.S + c, AttentionScratch.KeyBlock, 0);
@@ -173,20 +172,6 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         var vStride = scratch.V != null ? scratch.OutputWidth : sequence.ValueTokenStride;
         for (var c = 0; c < scratch.OutputWidth; c += TKernel.Columns)
             TKernel.Run(scratch.S, AttentionScratch.KeyBlock, rows, v + c, vStride, keys, o + c, scratch.OutputWidth, 1);
-    }
-
-    /// <summary>Scores of a few rows: keys are read where they lie.</summary>
-    private static void ScoreFew(float* q, nint depth, int rows, float* k, nint stride, int keys, float* s)
-    {
-        var bytes = stride * sizeof(float);
-        for (int row = 0, next; row < rows; row = next)
-        {
-            next = row + (rows - row >= 2 ? 2 : 1);
-            if (next - row == 2)
-                SkinnyKernels.TwoTokens<TLanes, TVector, SingleDecoder>(q + (row * depth), depth, (byte*)k, bytes, keys, s + (row * AttentionScratch.KeyBlock), AttentionScratch.KeyBlock, 0);
-            else
-                SkinnyKernels.OneToken<TLanes, TVector, SingleDecoder>(q + (row * depth), depth, (byte*)k, bytes, keys, s + (row * AttentionScratch.KeyBlock), AttentionScratch.KeyBlock, 0);
-        }
     }
 
     /// <summary>Turns a row of scores into weights relative to the new maximum, and rescales what the row has gathered.</summary>

@@ -1,3 +1,5 @@
+using System.Numerics.Tensors;
+
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
@@ -16,6 +18,9 @@ internal sealed unsafe class AttentionPlan
     /// <summary>Keys of a part; a multiple of <see cref="AttentionScratch.KeyBlock"/>.</summary>
     private const int KeysPerPart = 512;
 
+    /// <summary>Short caches of few heads are cut at every block of keys, so that there are tasks for all workers.</summary>
+    private const int ShortKeys = 1024, FewHeads = 8;
+
     private readonly List<AttentionTile> _tiles = [];
     private readonly List<AttentionMerge> _merges = [];
     private int _parts, _rowsPerPart;
@@ -28,8 +33,9 @@ internal sealed unsafe class AttentionPlan
         {
             var sequence = problem.Inputs.Sequences[s];
             var firstKey = problem.FirstKey(AttentionProblem.Position(sequence, 0)) / KeysPerPart * KeysPerPart;
-            if (sequence.QueryLength is > 0 and <= DividedQueries && sequence.KeyLength - firstKey > KeysPerPart)
-                Divide(problem, s, sequence, firstKey);
+            var part = problem.Shape.KvHeads <= FewHeads && sequence.KeyLength - firstKey <= ShortKeys ? AttentionScratch.KeyBlock : KeysPerPart;
+            if (sequence.QueryLength is > 0 and <= DividedQueries && sequence.KeyLength - firstKey > part)
+                Divide(problem, s, sequence, firstKey, part);
             else
                 Block(problem, s, sequence, queriesPerTile);
         }
@@ -62,20 +68,19 @@ internal sealed unsafe class AttentionPlan
             for (var i = 0; i < merge.Parts; i++)
                 maximum = MathF.Max(maximum, first[i * PartStride(problem)]);
             var shift = float.IsNegativeInfinity(maximum) ? 0 : maximum;
-            new Span<float>(result, width).Clear();
+            var target = new Span<float>(result, width);
+            target.Clear();
             float sum = 0;
             for (var i = 0; i < merge.Parts; i++)
             {
                 var part = first + (i * PartStride(problem));
                 var weight = MathF.Exp(part[0] - shift);
                 sum += part[1] * weight;
-                for (var d = 0; d < width; d++)
-                    result[d] += part[2 + d] * weight;
+                TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(part + 2, width), weight, target, target);
             }
 
             var factor = sum > 0 ? 1 / sum : float.IsNaN(sum) ? sum : 0;
-            for (var d = 0; d < width; d++)
-                result[d] *= factor;
+            TensorPrimitives.Multiply(target, factor, target);
         }
     }
 
@@ -91,15 +96,15 @@ internal sealed unsafe class AttentionPlan
         }
     }
 
-    private void Divide(in AttentionProblem problem, int index, in AttentionSequence sequence, int firstKey)
+    private void Divide(in AttentionProblem problem, int index, in AttentionSequence sequence, int firstKey, int keysPerPart)
     {
         _rowsPerPart = Math.Max(_rowsPerPart, sequence.QueryLength * problem.Group);
         for (var head = 0; head < problem.Shape.KvHeads; head++)
         {
             var firstTile = _tiles.Count;
-            for (var key = firstKey; key < sequence.KeyLength; key += KeysPerPart)
+            for (var key = firstKey; key < sequence.KeyLength; key += keysPerPart)
             {
-                var end = Math.Min(sequence.KeyLength, key + KeysPerPart);
+                var end = Math.Min(sequence.KeyLength, key + keysPerPart);
                 _tiles.Add(new AttentionTile(index, head, 0, sequence.QueryLength, key, end, key == firstKey, _parts++));
             }
 

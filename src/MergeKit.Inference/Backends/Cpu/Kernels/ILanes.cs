@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics;
+
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
@@ -59,6 +61,9 @@ internal unsafe interface ILanes<TVector>
 
     /// <summary>Sum of the lanes, in a fixed order.</summary>
     static abstract float Sum(TVector a);
+
+    /// <summary>Sums of the lanes of each of four, in a fixed order, the same for each.</summary>
+    static abstract Vector128<float> SumFour(TVector a, TVector b, TVector c, TVector d);
 
     /// <summary>Largest lane; unspecified if any is NaN.</summary>
     static abstract float MaxLane(TVector a);

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
@@ -80,6 +81,13 @@ internal readonly unsafe struct Lanes128 : ILanes<Vector128<float>>
         var pairs = a + Vector128.Shuffle(a, Vector128.Create(2, 3, 0, 1));
         return pairs[0] + pairs[1];
     }
+
+    /// <inheritdoc/>
+    [MethodImpl(Inline)]
+    public static Vector128<float> SumFour(Vector128<float> a, Vector128<float> b, Vector128<float> c, Vector128<float> d) =>
+        Sse3.IsSupported
+            ? Sse3.HorizontalAdd(Sse3.HorizontalAdd(a, b), Sse3.HorizontalAdd(c, d))
+            : Vector128.Create((a[0] + a[1]) + (a[2] + a[3]), (b[0] + b[1]) + (b[2] + b[3]), (c[0] + c[1]) + (c[2] + c[3]), (d[0] + d[1]) + (d[2] + d[3]));
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]

@@ -79,6 +79,11 @@ internal readonly unsafe struct Lanes256 : ILanes<Vector256<float>>
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
+    public static Vector128<float> SumFour(Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d) =>
+        Lanes128.SumFour(a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(), d.GetLower() + d.GetUpper());
+
+    /// <inheritdoc/>
+    [MethodImpl(Inline)]
     public static float MaxLane(Vector256<float> a) => Lanes128.MaxLane(Vector128.MaxNative(a.GetLower(), a.GetUpper()));
 
     /// <inheritdoc/>

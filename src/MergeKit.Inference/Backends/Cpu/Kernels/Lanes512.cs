@@ -76,6 +76,11 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<float>>
 
     /// <inheritdoc/>
     [MethodImpl(Inline)]
+    public static Vector128<float> SumFour(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d) =>
+        Lanes256.SumFour(a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(), d.GetLower() + d.GetUpper());
+
+    /// <inheritdoc/>
+    [MethodImpl(Inline)]
     public static float MaxLane(Vector512<float> a) => Lanes256.MaxLane(Vector256.MaxNative(a.GetLower(), a.GetUpper()));
 
     /// <inheritdoc/>

@@ -16,22 +16,24 @@ internal sealed unsafe class LookAhead
 
     private readonly Dictionary<nint, Upcoming> _followers = [];
     private volatile Upcoming? _upcoming;
-    private nint _last;
+    private nint _before, _last;
 
-    /// <summary>Notes that a product begins, and what each worker reads first of it.</summary>
+    /// <summary>Notes that a product begins; true where <see cref="Remember"/> is to be told what each worker reads first of it.</summary>
     /// <param name="key">Address of the product's first weight.</param>
-    /// <param name="starts">Per worker, the run of bytes with which it begins.</param>
-    public void Begin(nint key, ReadOnlySpan<(nint Address, long Bytes)> starts)
+    public bool Begin(nint key)
     {
         if (!Sse.IsSupported)
-            return;
-        if (_last != 0 && !(_followers.TryGetValue(_last, out var follower) && follower.Key == key))
-            _followers[_last] = new Upcoming(key, starts.ToArray());
-        _last = key;
+            return false;
+        (_before, _last) = (_last, key);
         var next = _followers.GetValueOrDefault(key);
         next?.Restart();
         _upcoming = next;
+        return _before != 0 && !(_followers.TryGetValue(_before, out var follower) && follower.Key == key);
     }
+
+    /// <summary>Keeps what the product that began last starts with, for the next time that the one before it runs.</summary>
+    /// <param name="starts">Per worker, the run of bytes with which it begins.</param>
+    public void Remember((nint Address, long Bytes)[] starts) => _followers[_before] = new Upcoming(_last, starts);
 
     /// <summary>Asks for a little more of what a worker will need; false where there is nothing left to ask for.</summary>
     public bool Step(int worker) => _upcoming?.Step(worker) ?? false;

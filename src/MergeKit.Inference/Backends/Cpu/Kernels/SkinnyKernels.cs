@@ -1,19 +1,15 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
 /// Dot products of one, two or four rows of x with consecutive rows of weights. Rows are read one after the other, because one long run
 /// through memory is what
-/// processors foresee best. All three add in the same order: four sums per lane along the inputs, then the sums, then the lanes, then the
+/// processors foresee best: asking for lines in advance, or for four rows at a time, made it slower. All three add in the same order: four sums per lane along the inputs, then the sums, then the lanes, then the
 /// inputs beyond the last vector. x stands in the decoder's order (<see cref="IWeightDecoder.InPairs"/>) as far as steps of four vectors go.
 /// </summary>
 internal static unsafe class SkinnyKernels
 {
-    /// <summary>Bytes from a weight to the one that is asked for in advance.</summary>
-    private const int Ahead = 4096;
-
     /// <summary>
     /// <c>y[t yStride + r] = x[t] . w[r] + beta y[t yStride + r]</c> for one row of x, densely packed, and <paramref name="rows"/> rows
     /// of weights.
@@ -31,7 +27,6 @@ internal static unsafe class SkinnyKernels
             nint i = 0;
             for (; i + (4 * TLanes.Count) <= columns; i += 4 * TLanes.Count)
             {
-                Foresee<TLanes, TVector, TDecoder>(w + (i * TDecoder.Size));
                 TDecoder.LoadPair<TLanes, TVector>(w + (i * TDecoder.Size), out var w0, out var w1);
                 a0 = TLanes.MultiplyAdd(w0, TLanes.Load(x + i), a0);
                 b0 = TLanes.MultiplyAdd(w1, TLanes.Load(x + i + TLanes.Count), b0);
@@ -148,22 +143,6 @@ internal static unsafe class SkinnyKernels
             Finish<TLanes, TVector, TDecoder>(x2, i, columns, w, a2, b2, c2, d2, y + (2 * yStride), beta);
             Finish<TLanes, TVector, TDecoder>(x3, i, columns, w, a3, b3, c3, d3, y + (3 * yStride), beta);
         }
-    }
-
-    /// <summary>
-    /// Asks for the bytes that the same step will need some rows on: processors do not look beyond a page by themselves. An address
-    /// beyond the weights does no harm.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Foresee<TLanes, TVector, TDecoder>(byte* w)
-        where TLanes : struct, ILanes<TVector>
-        where TVector : struct
-        where TDecoder : struct, IWeightDecoder
-    {
-        if (!Sse.IsSupported)
-            return;
-        for (var offset = 0; offset < 4 * TLanes.Count * TDecoder.Size; offset += 64)
-            Sse.Prefetch0(w + Ahead + offset);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

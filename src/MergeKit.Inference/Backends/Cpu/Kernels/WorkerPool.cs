@@ -18,12 +18,16 @@ public sealed class WorkerPool : IDisposable
     private readonly Helper[] _helpers;
     private readonly ScratchMemory[] _scratch;
     private readonly ScratchMemory _shared = new();
-    private volatile Loop? _current;
+    private readonly Loop _loop;
+    private volatile int _started;
     private volatile bool _stopping;
     private int _busy;
 
     /// <summary>What workers do while they wait for a loop.</summary>
     internal LookAhead LookAhead { get; } = new();
+
+    /// <summary>How the rows of a product of few tokens are dealt out; one product at a time, so that nothing is allocated for one.</summary>
+    internal SkinnyPlan Skinny { get; }
 
     /// <summary>Starts <paramref name="threads"/> - 1 background threads.</summary>
     /// <exception cref="ArgumentOutOfRangeException">Fewer than one thread or more than 1,024.</exception>
@@ -32,6 +36,7 @@ public sealed class WorkerPool : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(threads, 1024);
         Threads = threads;
+        (_loop, Skinny) = (new Loop(LookAhead), new SkinnyPlan(threads));
         _scratch = new ScratchMemory[threads];
         for (var worker = 0; worker < threads; worker++)
             _scratch[worker] = new ScratchMemory();
@@ -61,7 +66,7 @@ public sealed class WorkerPool : IDisposable
             if (Threads == 1 || count <= 1)
                 RunAlone(count, body);
             else
-                RunTogether(new Loop(count, Math.Max(1, count / (Threads * PiecesPerThread)), body));
+                RunTogether(count, body);
         }
         finally
         {
@@ -99,35 +104,42 @@ public sealed class WorkerPool : IDisposable
             body(index, 0);
     }
 
-    private void RunTogether(Loop loop)
+    private void RunTogether(int count, Action<int, int> body)
     {
-        _current = loop;
-        Interlocked.MemoryBarrier();
-        var wanted = Math.Min(Threads, loop.Count) - 1;
+        _loop.Open(count, Math.Max(1, count / (Threads * PiecesPerThread)), body);
+        Interlocked.Increment(ref _started);
+        var wanted = Math.Min(Threads, count) - 1;
         for (var i = 0; i < wanted; i++)
             _helpers[i].Wake();
-        loop.Work(0);
-        loop.WaitForOthers();
-        _current = null;
-        loop.Error?.Throw();
+        _loop.Work(0);
+        _loop.Close()?.Throw();
     }
 
-    /// <summary>One loop. A helper that arrives late finds no index left and does no harm.</summary>
-    private sealed class Loop(int count, int grain, Action<int, int> body)
+    /// <summary>
+    /// The loop of the moment, one object for all of them. A helper registers first and looks then whether the loop is open; the caller
+    /// closes first and looks then who is registered: one that arrives late does no harm.
+    /// </summary>
+    private sealed class Loop(LookAhead lookAhead)
     {
         private PaddedCounter _next;
         private PaddedCounter _active;
+        private int _count, _grain;
+        private Action<int, int>? _body;
         private ExceptionDispatchInfo? _error;
+        private volatile bool _open, _sleeping;
 
-        public int Count => count;
-
-        public ExceptionDispatchInfo? Error => Volatile.Read(ref _error);
+        public void Open(int count, int grain, Action<int, int> body)
+        {
+            (_count, _grain, _body, _error, _next.Value) = (count, grain, body, null, 0);
+            _open = true;
+        }
 
         public void Help(int worker)
         {
             Interlocked.Increment(ref _active.Value);
-            Work(worker);
-            if (Interlocked.Decrement(ref _active.Value) != 0)
+            if (_open)
+                Work(worker);
+            if (Interlocked.Decrement(ref _active.Value) != 0 || !_sleeping)
                 return;
             lock (this)
                 Monitor.PulseAll(this);
@@ -135,6 +147,7 @@ public sealed class WorkerPool : IDisposable
 
         public void Work(int worker)
         {
+            var (count, grain, body) = (_count, _grain, _body!);
             try
             {
                 long first;
@@ -152,19 +165,30 @@ public sealed class WorkerPool : IDisposable
             }
         }
 
-        public void WaitForOthers()
+        /// <summary>Waits for the helpers that are still at work and returns the first error.</summary>
+        public ExceptionDispatchInfo? Close()
         {
-            for (var i = 0; i < 4 * SpinIterations; i++)
-            {
-                if (Volatile.Read(ref _active.Value) == 0)
-                    return;
-                Thread.SpinWait(1);
-            }
+            _open = false;
+            Interlocked.MemoryBarrier();
+            for (var i = 0; i < 4 * SpinIterations && Volatile.Read(ref _active.Value) != 0; i++)
+                if (!lookAhead.Step(0))
+                    Thread.SpinWait(1);
+            if (Volatile.Read(ref _active.Value) != 0)
+                Sleep();
+            var error = _error;
+            (_body, _error) = (null, null);
+            return error;
+        }
 
+        private void Sleep()
+        {
             lock (this)
             {
+                _sleeping = true;
+                Interlocked.MemoryBarrier();
                 while (Volatile.Read(ref _active.Value) != 0)
                     Monitor.Wait(this);
+                _sleeping = false;
             }
         }
     }
@@ -201,34 +225,34 @@ public sealed class WorkerPool : IDisposable
 
         private void Run()
         {
-            Loop? last = null;
+            var last = 0;
             while (!_pool._stopping)
             {
-                var loop = _pool._current;
-                if (loop == last)
+                var started = _pool._started;
+                if (started == last)
                 {
                     Idle(last);
                     continue;
                 }
 
-                last = loop;
+                last = started;
                 if (_worker < _pool.Threads)
-                    loop?.Help(_worker);
+                    _pool._loop.Help(_worker);
             }
         }
 
-        private void Idle(Loop? last)
+        private void Idle(int last)
         {
             for (var i = 0; i < SpinIterations; i++)
             {
-                if (_pool._current != last || _pool._stopping)
+                if (_pool._started != last || _pool._stopping)
                     return;
                 if (!_pool.LookAhead.Step(_worker))
                     Thread.SpinWait(1);
             }
 
             Interlocked.Exchange(ref _parked, 1);
-            if ((_pool._current != last || _pool._stopping) && Interlocked.Exchange(ref _parked, 0) != 0)
+            if ((_pool._started != last || _pool._stopping) && Interlocked.Exchange(ref _parked, 0) != 0)
                 return;
             _wake.Wait();
         }
