@@ -10,7 +10,8 @@ namespace MergeKit.Inference.Runtime;
 /// <summary>Makes the backend for a model on a device.</summary>
 /// <param name="device">The device asked for.</param>
 /// <param name="threads">Workers on the CPU; null for one per processor.</param>
-internal sealed class BackendFactory(DeviceChoice device, int? threads)
+/// <param name="candidate">Weights that are merged on the device, of parents that stay there; null for weights that are sent.</param>
+internal sealed class BackendFactory(DeviceChoice device, int? threads, CandidateWeights? candidate = null)
 {
     private readonly List<Problem> _notes = [];
 
@@ -27,7 +28,7 @@ internal sealed class BackendFactory(DeviceChoice device, int? threads)
         var candidates = usable.Where(gpu => device.IsAuto || gpu.Index == device.Cuda).ToList();
         if (candidates.Count == 0)
             return device.IsAuto ? new CpuBackend(network, threads) : throw Refuse(usable, reasons);
-        var plan = DevicePlan.For(architecture, config, network, source);
+        var plan = DevicePlan.For(architecture, config, network, source) with { Parents = candidate?.DeviceBytes ?? 0 };
         foreach (var gpu in candidates)
         {
             var cuda = new CudaContext(gpu.Index);
@@ -43,11 +44,11 @@ internal sealed class BackendFactory(DeviceChoice device, int? threads)
         return new CpuBackend(network, threads);
     }
 
-    private static CudaBackend Make(CudaContext cuda, NetworkSpec network, CudaType type)
+    private CudaBackend Make(CudaContext cuda, NetworkSpec network, CudaType type)
     {
         try
         {
-            return new CudaBackend(cuda, network, type, ownsContext: true);
+            return new CudaBackend(cuda, network, type, ownsContext: true, candidate?.Attach(cuda, type));
         }
         catch
         {

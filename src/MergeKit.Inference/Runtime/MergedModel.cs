@@ -10,16 +10,25 @@ namespace MergeKit.Inference.Runtime;
 /// <summary>A merge that runs without having been written, and becomes the next merge in place.</summary>
 public sealed class MergedModel : IDisposable
 {
-    private readonly MergedWeightSource _source;
+    private readonly MergedWeightSource? _source;
+    private readonly CandidateWeights? _candidate;
     private readonly Func<LanguageModel>? _open;
 
     private MergedModel(MergedWeightSource source, LanguageModel model, Func<LanguageModel>? open) => (_source, Model, _open) = (source, model, open);
+
+    private MergedModel(CandidateWeights candidate, LanguageModel model) => (_candidate, Model) = (candidate, model);
 
     /// <summary>The model. Its sessions do not survive <see cref="Rebuild"/>; on a backend that keeps weights of its own it is another object afterwards.</summary>
     public LanguageModel Model { get; private set; }
 
     /// <summary>Elements of the present weights that are NaN or infinite.</summary>
-    public long NotFinite => _source.NotFinite;
+    public long NotFinite => _candidate?.NotFinite ?? _source!.NotFinite;
+
+    /// <summary>Whether it is merged on a GPU, of parents that stay there.</summary>
+    public bool OnDevice => _candidate is { OnDevice: true };
+
+    /// <summary>What should be known about where the present weights were made.</summary>
+    public IEnumerable<Problem> Notes => _candidate?.Refusals.Select(refusal => Problem.Warning($"not merged on the GPU: {refusal.Key}, as for tensor '{refusal.Value}'")) ?? [];
 
     /// <summary>Merges in memory and opens the result on the CPU.</summary>
     /// <param name="name">What to call it.</param>
@@ -34,6 +43,33 @@ public sealed class MergedModel : IDisposable
         var config = Config(name, plan);
         var source = new MergedWeightSource(name, plan, precision, cancellation);
         return new MergedModel(source, LanguageModel.FromSource(name, config, source, threads), null);
+    }
+
+    /// <summary>Merges on a device and opens the result there: on a GPU the parents are sent once and stay, and every merge is made in the engine's weights.</summary>
+    /// <param name="name">What to call it.</param>
+    /// <param name="plan">The plan; its models must stay open for as long as <see cref="Rebuild"/> is called.</param>
+    /// <param name="device">Where.</param>
+    /// <param name="threads">Workers of the model on the CPU; null for one per processor.</param>
+    /// <param name="cancellation">Stops the merge.</param>
+    /// <exception cref="InputException">The plan has errors or is of raw state dicts, or the architecture cannot be run.</exception>
+    /// <exception cref="EnvironmentException">The device was asked for by name and cannot be used, or has too little memory for parents and model.</exception>
+    public static MergedModel Open(string name, MergePlan plan, DeviceChoice device, int? threads = null, CancellationToken cancellation = default)
+    {
+        if (device is { IsAuto: false, Cuda: null })
+            return Open(name, plan, MemoryPrecision.AsWritten, threads, cancellation);
+        var config = Config(name, plan);
+        var candidate = new CandidateWeights(name, plan);
+        var merged = new MergedModel(candidate, LanguageModel.FromCandidate(name, config, candidate, threads, device));
+        try
+        {
+            merged.Rebuild(plan, cancellation);
+            return merged;
+        }
+        catch
+        {
+            merged.Dispose();
+            throw;
+        }
     }
 
     /// <summary>The same on a backend that copies weights to where it computes.</summary>
@@ -64,13 +100,22 @@ public sealed class MergedModel : IDisposable
     /// <exception cref="InputException">The plan makes other tensors; the model is as before.</exception>
     public void Rebuild(MergePlan plan, CancellationToken cancellation = default)
     {
-        if (_open is null)
+        if (_candidate is { } candidate)
         {
-            Model.Rebind(() => _source.Rebuild(plan, cancellation));
+            if (candidate.OnDevice)
+                Model.Refresh(() => candidate.Fill(plan, cancellation));
+            else
+                Model.Rebind(() => candidate.Fill(plan, cancellation));
             return;
         }
 
-        _source.Rebuild(plan, cancellation);
+        if (_open is null)
+        {
+            Model.Rebind(() => _source!.Rebuild(plan, cancellation));
+            return;
+        }
+
+        _source!.Rebuild(plan, cancellation);
         Model.Dispose();
         Model = _open();
     }
@@ -78,8 +123,9 @@ public sealed class MergedModel : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        _candidate?.Detach();
         Model.Dispose();
-        _source.Dispose();
+        _source?.Dispose();
     }
 
     private static ModelConfig Config(string name, MergePlan plan) => ModelConfig.Parse($"{name} (config.json)", plan.ConfigJson ?? throw new InputException(plan.IsExecutable

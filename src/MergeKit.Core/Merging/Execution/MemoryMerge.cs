@@ -69,18 +69,19 @@ public sealed unsafe class MemoryMerge : IDisposable
     public MemoryTensor? Find(string name) => _byName.TryGetValue(name, out var tensor) ? tensor : null;
 
     /// <summary>Carries out a plan of the same output tensors, over what was held before.</summary>
+    /// <param name="plan">The plan.</param>
+    /// <param name="cancellation">Stops between chunks.</param>
+    /// <param name="only">Which tensors to make; null for all. Memory of the others is not touched.</param>
     /// <returns>How many elements are NaN or infinite.</returns>
     /// <exception cref="InputException">The plan has errors, or makes other tensors than the memory was allocated for.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled; the contents are undefined.</exception>
-    public long Fill(MergePlan plan, CancellationToken cancellation = default)
+    public long Fill(MergePlan plan, CancellationToken cancellation = default, Func<TensorJob, bool>? only = null)
     {
         ObjectDisposedException.ThrowIf(_block is null, this);
-        if (!plan.IsExecutable)
-            throw new InputException(plan.Problems);
-        RequireSameTensors(plan);
+        Require(plan);
         var notFinite = 0L;
         using var pool = new WorkerPool(plan.Options.Threads, _ => new WorkerBuffers(plan.RowsPerWorker, plan.ChunkElements), cancellation);
-        foreach (var job in plan.Jobs)
+        foreach (var job in plan.Jobs.Where(job => only is null || only(job)))
             pool.Add(worker => Interlocked.Add(ref notFinite, Make(job, plan.Options.Seed, worker)));
         pool.Run();
         return notFinite;
@@ -114,8 +115,12 @@ public sealed unsafe class MemoryMerge : IDisposable
 
     private long Padded(TensorJob job) => checked((job.Count * TypeOf(job).Size() + Alignment - 1) / Alignment * Alignment);
 
-    private void RequireSameTensors(MergePlan plan)
+    /// <summary>Fails where a plan makes other tensors than the memory was laid out for.</summary>
+    /// <exception cref="InputException">It does, or has errors.</exception>
+    public void Require(MergePlan plan)
     {
+        if (!plan.IsExecutable)
+            throw new InputException(plan.Problems);
         var problems = plan.Jobs.Where(job => !(_byName.TryGetValue(job.Name, out var known) && known.Type == TypeOf(job) && known.Shape.SequenceEqual(job.Shape)))
             .Select(job => Problem.Error($"tensor '{job.Name}' ({job.ShapeText}, {TypeOf(job).TorchName()}) is not what the memory was laid out for"
                 + (_byName.TryGetValue(job.Name, out var known) ? $": {TensorInfo.Text(known.Shape)}, {known.Type.TorchName()}" : ": there is no such tensor")))
