@@ -33,8 +33,11 @@ internal sealed class DeviceMerge : IDisposable
     public IReadOnlyDictionary<string, string> Refusals { get; private set; } = new Dictionary<string, string>();
 
     /// <summary>Makes all weights anew; returns how many elements are NaN or infinite.</summary>
+    /// <param name="plan">The plan.</param>
+    /// <param name="cancellation">Stops what is merged on the CPU.</param>
+    /// <param name="queued">Called when all of the device's work is queued.</param>
     /// <exception cref="Core.Diagnostics.InputException">The plan makes other tensors; nothing was changed.</exception>
-    public long Fill(MergePlan plan, CancellationToken cancellation = default)
+    public long Fill(MergePlan plan, CancellationToken cancellation = default, Action? queued = null)
     {
         _memory.Require(plan);
         _cuda.MakeCurrent();
@@ -43,6 +46,7 @@ internal sealed class DeviceMerge : IDisposable
         var counter = _work.NotFinite.Take(sizeof(ulong));
         _cuda.Stream.Fill(counter, 0, sizeof(ulong));
         var onHost = Queue(plan, counter);
+        queued?.Invoke();
         var names = onHost.Select(job => job.Name).ToHashSet(StringComparer.Ordinal);
         var bad = names.Count == 0 ? 0 : _memory.Fill(plan, cancellation, job => names.Contains(job.Name));
         SendFromHost(onHost);

@@ -14,10 +14,10 @@ internal static class ParentFiles
 {
     public const int Models = 3;
 
-    /// <summary>Writes state dicts <c>m0</c> (the base) to <c>m3</c>; types as given, in turns.</summary>
-    public static void Write(string folder, IReadOnlyList<(string Name, long[] Shape)> shapes, IReadOnlyList<DType> types, bool odd, ulong seed)
+    /// <summary>Writes state dicts <c>m0</c> (the base) to <c>m3</c> or the last; types as given, in turns.</summary>
+    public static void Write(string folder, IReadOnlyList<(string Name, long[] Shape)> shapes, IReadOnlyList<DType> types, bool odd, ulong seed, int last = Models)
     {
-        for (var model = 0; model <= Models; model++)
+        for (var model = 0; model <= last; model++)
         {
             var type = types[model % types.Count];
             Directory.CreateDirectory(Path.Combine(folder, $"m{model}"));
