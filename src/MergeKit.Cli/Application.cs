@@ -28,6 +28,7 @@ public static class Application
             StagesCommand.Create(),
             DistillCommand.Create(),
             UncertaintyCommand.Create(),
+            BagCommand.Create(),
             TransplantCommand.Create(),
             ExtractLoraCommand.Create(),
             SearchCommand.Create(),

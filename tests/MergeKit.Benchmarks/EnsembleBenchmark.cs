@@ -3,6 +3,7 @@ using MergeKit.Core.Ensembles;
 using MergeKit.Core.Ensembles.Combiners;
 using MergeKit.Core.Models;
 using MergeKit.Core.Numerics;
+using MergeKit.Inference.Ensembles;
 using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Benchmarks;
@@ -10,7 +11,7 @@ namespace MergeKit.Benchmarks;
 /// <summary>What an ensemble costs: the combiner alone against a plain read of the same rows, and whole ensembles against their members one after the other.</summary>
 internal static class EnsembleBenchmark
 {
-    private const int Vocabulary = 49_152, LargeVocabulary = 128_256, Tokens = 192, DecodeTokens = 12;
+    private const int Vocabulary = 49_152, LargeVocabulary = 128_256, Tokens = 192, DecodeTokens = 24;
 
     /// <summary>Prints the ratios. Arguments: <c>combine</c>, <c>members</c> (both where neither is given), <c>threads=N</c>, <c>repeat=N</c>.</summary>
     public static int Run(string[] args)
@@ -68,35 +69,43 @@ internal static class EnsembleBenchmark
         GC.KeepAlive(sink);
     }
 
+    /// <summary>Ensembles as a recipe sets them up (<c>execution: {members: auto}</c>) against their members one after the other, each with all threads.</summary>
     private static void Members(int threads, int repeat)
     {
-        using var weights = new BlockWeights(Config(576, 1536, 30, 9, 3), DType.BF16);
-        using var other = new BlockWeights(Config(576, 1536, 30, 9, 3), DType.BF16);
-        using var small = new BlockWeights(Config(192, 512, 8, 3, 3), DType.BF16);
-        using var smaller = new BlockWeights(Config(192, 512, 8, 3, 3), DType.BF16);
-        using var first = LanguageModel.FromSource("first", Config(576, 1536, 30, 9, 3), weights, threads);
-        using var second = LanguageModel.FromSource("second", Config(576, 1536, 30, 9, 3), other, threads);
-        using var expert = LanguageModel.FromSource("expert", Config(192, 512, 8, 3, 3), small, threads);
-        using var antiexpert = LanguageModel.FromSource("antiexpert", Config(192, 512, 8, 3, 3), smaller, threads);
+        var (large, little) = (Config(576, 1536, 30, 9, 3), Config(192, 512, 8, 3, 3));
+        using var weights = new BlockWeights(large, DType.BF16);
+        using var other = new BlockWeights(large, DType.BF16);
+        using var small = new BlockWeights(little, DType.BF16);
+        using var smaller = new BlockWeights(little, DType.BF16);
+        (ModelConfig Config, BlockWeights Weights)[] all = [(large, weights), (large, other), (little, small), (little, smaller)];
+        LanguageModel[] Open() => [.. all.Select((one, i) => LanguageModel.FromSource($"{i}", one.Config, one.Weights, threads))];
+        var (alone, pair, steered) = (Open(), Open()[..2], Open());
+        var context = new PrefixedModel(alone[0], [.. Enumerable.Range(1, 16)], null);
         Console.WriteLine($"{threads} threads; members of {weights.Parameters / 1e6:F0} M, experts of {small.Parameters / 1e6:F0} M parameters in bfloat16, {Vocabulary} tokens; medians of {repeat} turns");
-        Compare("linear of 2", [first, second], new LinearCombiner([1, 1]), null, repeat);
-        Compare("log_linear of 2", [first, second], new LogLinearCombiner([0.5, 0.5]), null, repeat);
-        Compare("dexperts", [first, expert, antiexpert], new DExpertsCombiner(1), first, repeat);
+        Compare("linear of 2", Ensemble(pair, new LinearCombiner([1, 1]), threads), alone[..2], repeat);
+        Compare("log_linear of 2", Ensemble(pair, new LogLinearCombiner([0.5, 0.5]), threads), alone[..2], repeat);
+        Compare("dexperts", Ensemble([steered[0], steered[2], steered[3]], new DExpertsCombiner(1), threads), [alone[0], alone[2], alone[3]], repeat);
+        Compare("context_aware", new Ensemble("e", [context, alone[0]], new ContextAwareCombiner(0.5)), [context, alone[0]], repeat);
     }
 
-    private static void Compare(string name, ILanguageModel[] members, ICombiner combiner, ILanguageModel? single, int repeat)
+    private static Ensemble Ensemble(LanguageModel[] models, ICombiner combiner, int threads)
     {
-        var ensemble = new Ensemble(name, members, combiner);
+        var sets = MemberSchedule.Plan([.. models.Select(model => model.WeightBytes)], threads);
+        foreach (var (members, share) in sets)
+            Array.ForEach(members, member => models[member].UseThreads(share));
+        return new Ensemble("e", models, combiner, new EnsembleOptions { AtOnce = [.. sets.Select(set => set.Members.Select(member => models[member]).ToArray())] });
+    }
+
+    private static void Compare(string name, Ensemble ensemble, ILanguageModel[] members, int repeat)
+    {
         var ids = Enumerable.Range(0, Tokens + 1).Select(i => i * 7919 % Vocabulary).ToArray();
         ScoreRequest[] request = [new ScoreRequest(ids.AsMemory(0, 1), ids.AsMemory(1))];
-        var against = single is null ? members : [single];
-        var wanted = single is null ? "1.05 of the members' sum" : "1.35 of the base";
-        Array.ForEach([ensemble, .. against], model => model.LogProbs(request));
-        Array.ForEach([ensemble, .. against], Decode);
-        var scoring = new Turns(repeat, () => ensemble.LogProbs(request), () => Array.ForEach(against, member => member.LogProbs(request)));
-        var decoding = new Turns(repeat, () => Decode(ensemble), () => Array.ForEach(against, Decode));
-        Console.WriteLine($"{name}: scoring {Tokens / scoring.Fastest(0):F0} tokens/s, {scoring.Ratio(1, 0):F3} times {(single is null ? "the members" : "the base")}; "
-            + $"decoding {DecodeTokens / decoding.Fastest(0):F1} tokens/s, {decoding.Ratio(1, 0):F3} times (at most {wanted} is wanted)");
+        foreach (var (work, tokens, run) in new (string, int, Action<ILanguageModel>)[] { ("scoring", Tokens, model => model.LogProbs(request)), ("decoding", DecodeTokens, Decode) })
+        {
+            Array.ForEach([ensemble, .. members], run);
+            var turns = new Turns(repeat, () => run(ensemble), () => Array.ForEach(members, run), () => run(members[0]));
+            Console.WriteLine($"{name}, {work}: {tokens / turns.Fastest(0):F1} tokens/s; {turns.Ratio(1, 0):F3} of the members' sum (at most 1.05 is wanted), {turns.Ratio(2, 0):F3} of the first (dexperts: 1.35)");
+        }
     }
 
     private static void Decode(ILanguageModel model)
@@ -109,6 +118,8 @@ internal static class EnsembleBenchmark
             session.NextLogits(logits);
             session.Append([step + 7]);
         }
+
+        session.NextLogits(logits); // so that every model has read its last token
     }
 
     private static ModelConfig Config(int hidden, int intermediate, int layers, int heads, int kvHeads) => ModelConfig.Parse("config.json", $$"""

@@ -16,6 +16,7 @@ namespace MergeKit.Benchmarks;
 internal sealed class EnsembleReport : IDisposable
 {
     private const int PartOfText = 48_000;
+    private static readonly double[] Alphas = [-1, -0.5, -0.2, -0.1, -0.05, 0, 0.05, 0.1, 0.2, 0.5, 1];
     private static readonly string[] Domains = ["shakespeare", "code", "man", "german", "arithmetic"];
     private readonly string _evaluation;
     private readonly ModelShelf _shelf;
@@ -24,21 +25,23 @@ internal sealed class EnsembleReport : IDisposable
 
     private EnsembleReport(string models, string evaluation) => (_evaluation, _shelf) = (evaluation, new ModelShelf(models));
 
-    /// <summary>ensembles MODELS EVAL [OUT.md] [SECTION...]: folders of the trained models and of their evaluation data; sections are runs, experts, experts-small,
+    /// <summary>ensembles MODELS EVAL [OUT.md] [SECTION...]: folders of the trained models and of their evaluation data; sections are runs, experts,
     /// steering and proxy-tuning, all of them unless some are named.</summary>
     public static int Run(string[] args)
     {
         if (args.Length < 2)
         {
-            Console.Error.WriteLine("usage: ensembles MODELS EVAL [OUT.md] [runs] [experts] [experts-small] [steering] [proxy-tuning]");
+            Console.Error.WriteLine("usage: ensembles MODELS EVAL [OUT.md] [runs] [experts] [steering] [proxy-tuning]");
             return 2;
         }
 
         using var report = new EnsembleReport(args[0], args[1]);
         (string Name, Action Write)[] sections =
         [
-            ("runs", report.Runs), ("experts", () => report.Experts("nano")), ("steering", () => report.Steering("nano/base", "nano/ft-german", "nano/ft-shakespeare", -0.5, -0.25, -0.1, -0.05, 0.05, 0.1, 0.25, 0.5)),
-            ("experts-small", () => report.Experts("small")), ("proxy-tuning", () => report.Steering("small/base", "nano/ft-german", "nano/base", -0.5, 0.25, 0.5, 0.75, 1)),
+            ("runs", report.Runs), ("experts", () => report.Experts("nano")),
+            ("steering", () => report.Steering("nano/base", "nano/ft-german", "nano/ft-shakespeare", "german", "shakespeare")),
+            ("steering", () => report.Steering("nano/base", "nano/ft-code", "nano/ft-man", "code", "man")),
+            ("proxy-tuning", () => report.Steering("small/base", "nano/ft-german", "nano/base", "german", "shakespeare")),
         ];
         foreach (var (name, write) in sections)
             if (args.Length <= 3 || args.Skip(3).Contains(name))
@@ -52,14 +55,25 @@ internal sealed class EnsembleReport : IDisposable
 
     private void Runs()
     {
-        Family("shakespeare", ["nano/ft-shakespeare", "nano/soup-shakespeare-1", "nano/soup-shakespeare-2", "nano/soup-shakespeare-bad"]);
-        Family("man", ["nano/ckpt-man-400", "nano/ckpt-man-500", "nano/ckpt-man-600"]);
+        string[] shakespeare = ["nano/ft-shakespeare", "nano/soup-shakespeare-1", "nano/soup-shakespeare-2", "nano/soup-shakespeare-bad"];
+        string[] man = ["nano/ckpt-man-400", "nano/ckpt-man-500", "nano/ckpt-man-600"];
+        Family($"## {shakespeare.Length} runs of one task: {string.Join(", ", shakespeare.Select(Short))}", "shakespeare", shakespeare, int.MaxValue);
+        Family($"## {man.Length} runs of one task: {string.Join(", ", man.Select(Short))}", "man", man, int.MaxValue);
     }
 
-    /// <summary>Runs of one task: the ways to use all of them.</summary>
-    private void Family(string domain, string[] members)
+    /// <summary>One expert per domain and the base, on each domain.</summary>
+    private void Experts(string size)
     {
-        var (validation, heldOut) = (Text(domain, "val"), Text(domain, "heldout"));
+        Say($"## Experts of five domains and their base ({size})\n");
+        Say($"Weights in the order base, {string.Join(", ", Domains)}; on the first {PartOfText} characters of each held-out text.\n");
+        foreach (var domain in Domains.Append("general"))
+            Family($"### {domain}", domain, [$"{size}/base", .. Domains.Select(expert => $"{size}/ft-{expert}")], PartOfText);
+    }
+
+    /// <summary>Several models and one domain: the ways to use all of them.</summary>
+    private void Family(string title, string domain, string[] members, int most)
+    {
+        var (validation, heldOut) = (Text(domain, "val", most / 2), Text(domain, "heldout", most));
         string[] byScore = [.. members.OrderBy(member => BitsPerByte(_shelf[member], validation))];
         var soup = GreedySoup.Cook(members, names => BitsPerByte(_shelf.Average(names), validation), SoupAcceptance.Strict, ScoreDirection.Minimize);
         ILanguageModel[] models = [.. members.Select(member => _shelf[member])];
@@ -71,59 +85,40 @@ internal sealed class EnsembleReport : IDisposable
             ($"greedy soup ({string.Join(" + ", soup.Ingredients.Select(Short))})", _shelf.Average(soup.Ingredients)),
             ("ensemble, linear, uniform", new Ensemble("uniform", models, new LinearCombiner([.. models.Select(_ => 1.0)]))),
             ($"ensemble, linear, learned: {Weights(linear)}", new Ensemble("learned", models, new LinearCombiner(linear.Weights))),
-            ($"ensemble, log-linear, uniform", new Ensemble("uniform", models, new LogLinearCombiner([.. models.Select(_ => 1.0 / models.Length)]))),
+            ("ensemble, log-linear, uniform", new Ensemble("uniform", models, new LogLinearCombiner([.. models.Select(_ => 1.0 / models.Length)]))),
             ($"ensemble, log-linear, learned: {Weights(logLinear)}", new Ensemble("learned", models, new LogLinearCombiner(logLinear.Weights))),
         ];
         var results = rows.Select(row => Measure(row.Model, heldOut)).ToArray();
-        Say($"## {members.Length} runs of one task ({domain}): {string.Join(", ", members.Select(Short))}\n");
+        Say($"{title}\n");
         Say($"Best single and greedy soup chosen on `{domain}/val.txt`, weights learned from the {linear.Examples} answers of `{domain}/mc_val.jsonl` ({linear.Tokens} tokens).\n");
-        Say("| way | NLL per token | bits per byte [95 %] | minus best single | minus greedy soup | minus uniform linear ensemble |");
+        Say("| way | bits per byte [95 %] | minus best single | minus uniform average | minus greedy soup | minus uniform linear ensemble |");
         Say("|---|---|---|---|---|---|");
         foreach (var (row, result) in rows.Zip(results))
-            Say($"| {row.Name} | {F(result["nll_per_token"].Value)} | {Figures.Bits(result)} | {Figures.Difference(result, results[0])} | {Figures.Difference(result, results[2])} | {Figures.Difference(result, results[3])} |");
+            Say($"| {row.Name} | {Figures.Bits(result)} | {string.Join(" | ", results.Take(4).Select(other => Figures.Difference(result, other)))} |");
         Say("");
     }
 
-    /// <summary>One expert per domain and the base: uniform weights against weights learned from 100 answers of a domain.</summary>
-    private void Experts(string size)
-    {
-        string[] members = [$"{size}/base", .. Domains.Select(domain => $"{size}/ft-{domain}")];
-        ILanguageModel[] models = [.. members.Select(member => _shelf[member])];
-        Say($"## Experts of five domains and their base ({size}): learned weights against uniform\n");
-        Say($"Weights in the order base, shakespeare, code, man, german, arithmetic; learned from 100 answers of the domain's `mc_val.jsonl`, measured on the first {PartOfText} characters of its `heldout.txt`.\n");
-        Say("| domain | learned linear weights | seconds | uniform | learned linear | learned log-linear | linear minus uniform | linear minus best single | log-linear minus linear |");
-        Say("|---|---|---|---|---|---|---|---|---|");
-        foreach (var domain in Domains.Append("general"))
-        {
-            var (validation, heldOut) = (Text(domain, "val", PartOfText / 2), Text(domain, "heldout", PartOfText));
-            var (linear, logLinear) = (Learn("linear", members, domain), Learn("log_linear", members, domain));
-            var best = Measure(_shelf[members.MinBy(member => BitsPerByte(_shelf[member], validation))!], heldOut);
-            var uniform = Measure(new Ensemble("uniform", models, new LinearCombiner([.. models.Select(_ => 1.0)])), heldOut);
-            var learned = Measure(new Ensemble("learned", models, new LinearCombiner(linear.Weights)), heldOut);
-            var signed = Measure(new Ensemble("log-linear", models, new LogLinearCombiner(logLinear.Weights)), heldOut);
-            Say($"| {domain} | {Weights(linear)} | {linear.Seconds.ToString("0.000", CultureInfo.InvariantCulture)} | {Figures.Bits(uniform)} | {Figures.Bits(learned)} | {Figures.Bits(signed)} | {Figures.Difference(learned, uniform)} | {Figures.Difference(learned, best)} | {Figures.Difference(signed, learned)} |");
-        }
-
-        Say("");
-    }
-
-    /// <summary>DExperts between two domains as a curve over alpha: a pair of domains against each other, or a tuned small model against its base (proxy-tuning).</summary>
-    private void Steering(string core, string expert, string antiexpert, params double[] alphas)
+    /// <summary>DExperts between two domains as a curve over a grid of alphas that was fixed before anything was measured; which alpha is best for the first domain is
+    /// decided on its validation text.</summary>
+    private void Steering(string core, string expert, string antiexpert, string towards, string from)
     {
         Say($"## DExperts: {core} + alpha ({expert} - {antiexpert})\n");
-        Say($"On the first {PartOfText} characters of each held-out text.\n");
-        Say("| alpha | german, bits per byte | minus alpha 0 | shakespeare, bits per byte | minus alpha 0 |");
-        Say("|---|---|---|---|---|");
-        DataSet[] texts = [Text("german", "heldout", PartOfText), Text("shakespeare", "heldout", PartOfText)];
+        Say($"The first {PartOfText} characters of each held-out text; alpha chosen on the first {PartOfText / 2} of `{towards}/val.txt`.\n");
+        Say($"| alpha | {towards}, validation | {towards}, held out | minus alpha 0 | {from}, held out | minus alpha 0 |");
+        Say("|---|---|---|---|---|---|");
+        DataSet[] texts = [Text(towards, "val", PartOfText / 2), Text(towards, "heldout", PartOfText), Text(from, "heldout", PartOfText)];
         var still = texts.Select(text => Measure(_shelf[core], text)).ToArray();
-        foreach (var alpha in alphas.Append(0).Order())
+        var curve = new List<(double Alpha, DataSetResult[] Results)>();
+        foreach (var alpha in Alphas)
         {
             var model = new Ensemble("steered", [_shelf[core], _shelf[expert], _shelf[antiexpert]], new DExpertsCombiner(alpha));
-            var results = alpha == 0 ? still : [.. texts.Select(text => Measure(model, text))];
-            Say($"| {alpha.ToString(CultureInfo.InvariantCulture)} | {Figures.Bits(results[0])} | {Figures.Difference(results[0], still[0])} | {Figures.Bits(results[1])} | {Figures.Difference(results[1], still[1])} |");
+            curve.Add((alpha, alpha == 0 ? still : [.. texts.Select(text => Measure(model, text))]));
+            var r = curve[^1].Results;
+            Say($"| {N(alpha)} | {F(r[0]["bits_per_byte"].Value)} | {Figures.Bits(r[1])} | {Figures.Difference(r[1], still[1])} | {Figures.Bits(r[2])} | {Figures.Difference(r[2], still[2])} |");
         }
 
-        Say("");
+        var chosen = curve.MinBy(point => point.Results[0]["bits_per_byte"].Value);
+        Say($"\nChosen on validation: alpha {N(chosen.Alpha)}. Held out, against alpha 0: {towards} {Figures.Difference(chosen.Results[1], still[1])}, {from} {Figures.Difference(chosen.Results[2], still[2])}.\n");
     }
 
     private LearnedWeights Learn(string rule, string[] members, string domain)
@@ -152,6 +147,8 @@ internal sealed class EnsembleReport : IDisposable
     private static string Short(string model) => model.Split('/')[^1];
 
     private static string Weights(LearnedWeights learned) => string.Join(", ", learned.Weights.Select(weight => (Math.Round(weight, 3) + 0.0).ToString("0.###", CultureInfo.InvariantCulture)));
+
+    private static string N(double value) => value.ToString(CultureInfo.InvariantCulture);
 
     private static string F(double value) => value.ToString("0.0000", CultureInfo.InvariantCulture);
 

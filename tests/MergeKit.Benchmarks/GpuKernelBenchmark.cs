@@ -1,4 +1,5 @@
 using MergeKit.Core.Architectures;
+using MergeKit.Core.Models;
 using MergeKit.Inference.Backends;
 using MergeKit.Inference.Backends.Cuda;
 using MergeKit.Inference.Backends.Cuda.Kernels;
@@ -8,7 +9,7 @@ namespace MergeKit.Benchmarks;
 /// <summary>Times GPU kernels in turn with PyTorch's in a child process, as Markdown tables.</summary>
 internal sealed class GpuKernelBenchmark(GpuTimer timer, TorchPeer? peer)
 {
-    private static readonly string[] Parts = ["glue", "skinny", "decode", "attention", "grouped", "experts", "head"];
+    private static readonly string[] Parts = ["glue", "combine", "skinny", "decode", "attention", "grouped", "experts", "head"];
 
     private CudaContext Cuda => timer.Cuda;
 
@@ -43,6 +44,9 @@ internal sealed class GpuKernelBenchmark(GpuTimer timer, TorchPeer? peer)
         {
             case "glue":
                 Glue();
+                break;
+            case "combine":
+                Combine();
                 break;
             case "skinny":
                 decoding.Skinny();
@@ -87,7 +91,7 @@ internal sealed class GpuKernelBenchmark(GpuTimer timer, TorchPeer? peer)
         const long Bytes = 2L << 30;
         var (a, b) = (timer.Take(Bytes), timer.Take(Bytes));
         var time = timer.Time(() => Cuda.Stream.Copy(b, a, Bytes));
-        Console.WriteLine($"\n| pass | tokens | us | GB/s | of a copy |\n|---|---|---|---|---|\n| copy of 2 GiB | | {time * 1000:f1} | {2 * Bytes / time / 1e6:f0} | |");
+        Console.WriteLine($"\n| pass | tokens | us | GB/s | of a large copy | of a copy of as many bytes |\n|---|---|---|---|---|---|\n| copy of 2 GiB | | {time * 1000:f1} | {2 * Bytes / time / 1e6:f0} | | |");
         var copy = 2 * Bytes / time / 1e6;
         timer.Release();
         const int Width = 4096, Intermediate = 14336;
@@ -102,6 +106,27 @@ internal sealed class GpuKernelBenchmark(GpuTimer timer, TorchPeer? peer)
             QkvPass(rows, copy);
             timer.Release();
         }
+    }
+
+    /// <summary>The combiner of ensembles; its bytes are those of all members' logits and of the law, each once.</summary>
+    private void Combine()
+    {
+        const long Bytes = 2L << 30;
+        var (a, b) = (timer.Take(Bytes), timer.Take(Bytes));
+        var copy = 2 * Bytes / timer.Time(() => Cuda.Stream.Copy(b, a, Bytes)) / 1e6;
+        timer.Release();
+        Console.WriteLine("\n| combiner of 128,256 ids | rows | us | GB/s | of a large copy | of a copy of as many bytes |\n|---|---|---|---|---|---|");
+        const int Width = 128256;
+        foreach (var members in new[] { 2, 3 })
+            foreach (var rows in new[] { 1, 32, 1024 })
+            {
+                var logits = Enumerable.Range(0, members).Select(_ => timer.Take(4L * rows * Width)).ToArray();
+                var output = timer.Take(4L * rows * Width);
+                var weights = timer.Send(Enumerable.Repeat(-1.1f, rows * members).ToArray());
+                foreach (var rule in Enum.GetValues<LawRule>())
+                    Bandwidth($"{rule} of {members}", rows, 4L * rows * Width * (members + 1), copy, () => CombineRows.Launch(Cuda, rule, logits, weights, output, rows, Width));
+                timer.Release();
+            }
     }
 
     private void QkvPass(int rows, double copy)
@@ -141,6 +166,8 @@ internal sealed class GpuKernelBenchmark(GpuTimer timer, TorchPeer? peer)
     private void Bandwidth(string label, int rows, long bytes, double copy, Action work)
     {
         var time = timer.Time(work);
-        Console.WriteLine($"| {label} | {rows} | {time * 1000:f1} | {bytes / time / 1e6:f0} | {bytes / time / 1e6 / copy:p0} |");
+        var (a, b) = (timer.Take(bytes / 2), timer.Take(bytes / 2));
+        var like = timer.Time(() => Cuda.Stream.Copy(b, a, bytes / 2));
+        Console.WriteLine($"| {label} | {rows} | {time * 1000:f1} | {bytes / time / 1e6:f0} | {bytes / time / 1e6 / copy:p0} | {like / time:p0} |");
     }
 }

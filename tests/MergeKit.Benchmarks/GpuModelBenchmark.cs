@@ -12,7 +12,8 @@ namespace MergeKit.Benchmarks;
 /// <summary>Whole models of known shapes with random weights on a GPU: prompt scoring from ids to likelihoods, and decoding; transformers with SDPA beside them.</summary>
 internal static class GpuModelBenchmark
 {
-    private static readonly IReadOnlyList<(string Name, bool Decode, string Config)> Shapes =
+    /// <summary>Names, whether decoding is measured, and configurations.</summary>
+    public static IReadOnlyList<(string Name, bool Decode, string Config)> Shapes { get; } =
     [
         ("llama-1b", true, Llama("LlamaForCausalLM", "llama", 2048, 8192, 16, 128256, ", \"tie_word_embeddings\": true, \"head_dim\": 64, \"rope_theta\": 500000.0")),
         ("llama-8b", true, Llama("LlamaForCausalLM", "llama", 4096, 14336, 32, 128256, ", \"tie_word_embeddings\": false, \"rope_theta\": 500000.0")),
@@ -24,7 +25,7 @@ internal static class GpuModelBenchmark
     ];
 
     /// <summary>Prints one line per shape and mode. Arguments: names of shapes (all where none), <c>documents=N</c>, <c>length=N</c>, <c>yardstick</c>,
-    /// <c>decode</c> for decoding one sequence only, <c>steps=N</c>.</summary>
+    /// <c>decode</c> for decoding one sequence only, <c>steps=N</c>, <c>files=FOLDER</c> for loading from files only.</summary>
     public static int Run(string[] args)
     {
         var (usable, reasons) = CudaDevice.Discover();
@@ -39,6 +40,12 @@ internal static class GpuModelBenchmark
             Console.WriteLine($"# {cuda.Device.Name}, driver for CUDA {cuda.Device.DriverVersion / 1000}.{cuda.Device.DriverVersion % 1000 / 10}, NVRTC {cuda.Compiler.Version}, cuBLASLt {DenseProduct.Version}");
         foreach (var shape in Shapes.Where(shape => !args.Any(arg => arg.StartsWith("llama", StringComparison.Ordinal) || arg.StartsWith("qwen", StringComparison.Ordinal) || arg.StartsWith("mixtral", StringComparison.Ordinal)) || args.Contains(shape.Name)))
         {
+            if (args.FirstOrDefault(arg => arg.StartsWith("files=", StringComparison.Ordinal)) is { } files)
+            {
+                GpuLoadBenchmark.Run(shape.Name, shape.Config, Path.Combine(files[6..], shape.Name), usable[0].Index);
+                continue;
+            }
+
             Ours(shape.Name, shape.Config, shape.Decode, !args.Contains("decode"), Number(args, "steps=", 256), usable[0].Index, documents, length);
             if (args.Contains("yardstick"))
                 Yardstick(shape.Name, shape.Config, shape.Decode, documents, length);
@@ -148,32 +155,4 @@ internal static class GpuModelBenchmark
          "num_attention_heads": 32, "num_key_value_heads": {{kvHeads}}, "vocab_size": {{vocabulary}}, "max_position_embeddings": 40960, "rms_norm_eps": 1e-05,
          "hidden_act": "silu", "torch_dtype": "bfloat16"{{more}}}
         """;
-
-    /// <summary>bfloat16 tensors that all lie in one block of random numbers, each from a place of its own on.</summary>
-    private sealed class RepeatedWeights : IWeightSource
-    {
-        private const int Step = 4096;
-        private readonly Block _block;
-        private readonly Dictionary<string, WeightTensor> _tensors = new(StringComparer.Ordinal);
-
-        public RepeatedWeights(ModelConfig config)
-        {
-            var architecture = ArchitectureCatalog.Get(config);
-            var tied = architecture.Network(config).Head.Tied;
-            var weights = architecture.Weights(config).Where(weight => !weight.Optional || (weight.Role == TensorRole.Head && !tied)).ToList();
-            _block = new Block(weights.Max(Bytes) + (long)Step * weights.Count);
-            for (var i = 0; i < weights.Count; i++)
-                _tensors[weights[i].Name] = new WeightTensor(_block.Address + i * Step, DType.BF16, weights[i].Shape!);
-        }
-
-        public string Name => "random";
-
-        public IEnumerable<string> Names => _tensors.Keys;
-
-        public bool TryGet(string name, out WeightTensor tensor) => _tensors.TryGetValue(name, out tensor);
-
-        public void Dispose() => _block.Dispose();
-
-        private static long Bytes(WeightSpec weight) => weight.Shape!.Aggregate(2L, (product, extent) => product * extent);
-    }
 }

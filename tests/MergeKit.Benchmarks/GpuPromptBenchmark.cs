@@ -47,19 +47,24 @@ internal sealed class GpuPromptBenchmark(GpuTimer timer, TorchPeer? peer)
         HopperTile[] tried = headDim == 128
             ? [new(128, 128, 2, 2), lengths.Max() > 1024 ? new(192, 80, 2, 2) : new(128, 128, 2, 3)]
             : lengths.Max() > 1024 ? [new(192, 128, 2, 2)] : [new(192, 128, 2, 2), new(128, 128, 4, 4), new(128, 128, 2, 2)];
-        var candidates = (all ? tried.Append(chosen).Distinct().ToArray() : [chosen]).ToDictionary(shape => shape, shape =>
+        Action Work(HopperTile shape, long? together)
         {
-            var tiles = AttentionHopper.Tiles(spans, form, shape.Rows);
+            var tiles = AttentionHopper.Tiles(spans, form, shape.Rows, together);
             var (list, counter) = (timer.Send(tiles), timer.Send(new int[2]));
-            return (Action)(() => AttentionHopper.Launch(Cuda, form, shape, tokens, tokens, tiles.Length, counter, operands with { Tiles = list }));
-        });
+            return () => AttentionHopper.Launch(Cuda, form, shape, tokens, tokens, tiles.Length, counter, operands with { Tiles = list });
+        }
+
+        var candidates = (all ? tried.Append(chosen).Distinct().ToArray() : [chosen]).ToDictionary(shape => Name(shape), shape => Work(shape, null));
+        if (all)
+            foreach (var together in new[] { 4, 16, 32 })
+                candidates[$"{Name(chosen)}, {together} MB"] = Work(chosen, (long)together << 20);
         var (t, times) = Turns(question, candidates);
-        var others = string.Join(", ", times.Where(pair => pair.Key != chosen).Select(pair => $"{Name(pair.Key)}: {flops / pair.Value / 1e9:f0}"));
-        Console.WriteLine($"| D={headDim} {(causal ? "causal" : "full")} {label} {heads}/{kvHeads} | {flops / t / 1e9:f0} | {flops / times[chosen] / 1e9:f0} | {t / times[chosen]:f2} | {Name(chosen)} | {others} |");
+        var others = string.Join(", ", times.Where(pair => pair.Key != Name(chosen)).Select(pair => $"{pair.Key}: {flops / pair.Value / 1e9:f0}"));
+        Console.WriteLine($"| D={headDim} {(causal ? "causal" : "full")} {label} {heads}/{kvHeads} | {flops / t / 1e9:f0} | {flops / times[Name(chosen)] / 1e9:f0} | {t / times[Name(chosen)]:f2} | {Name(chosen)} | {others} |");
         timer.Release();
     }
 
-    private static string Name(HopperTile tile) => $"{tile.Rows}x{tile.Keys}{(tile.Depth > 2 ? $", {tile.Depth} ahead" : "")}";
+    private static string Name(HopperTile tile) => $"{tile.Rows}x{tile.Keys}{(tile.Depth > 2 ? $", {tile.Depth} ahead" : "")}{(tile.Blocks > 1 ? $", {tile.Blocks} blocks" : "")}";
 
     /// <summary>Products by expert against torch._grouped_mm.</summary>
     public void Grouped(bool all)

@@ -11,6 +11,7 @@ return args.FirstOrDefault() switch
     "tokenizer" => TokenizerBenchmark.Run(args[1..]),
     "ensembles" => EnsembleReport.Run(args[1..]),
     "gpu" => GpuKernelBenchmark.Run(args[1..]),
+    "gpu-ensemble" => GpuEnsembleBenchmark.Run(),
     "gpu-model" => GpuModelBenchmark.Run(args[1..]),
     "gpu-merge" => GpuMergeBenchmark.Run(args[1..]),
     "search" => SearchBenchmark.Run(args[1..]),
@@ -30,10 +31,11 @@ static int Usage()
           tokenizer [OPTIONS]                                                  encoding of English prose with 128k tokens
           search MODELS TEXTS [candidates=N]                                   candidate merges a minute; greedy soup of eight
           ensembles MODELS EVAL [OUT.md] [SECTION...]                          the trained models' ensembles on held-out text, with paired intervals
-          gpu [glue] [skinny] [decode] [attention] [grouped] [experts] [head] [all]   CUDA kernels in turns with PyTorch's in a Python child ([alone]: without)
+          gpu [glue] [combine] [skinny] [decode] [attention] [grouped] [experts] [head] [all]   CUDA kernels in turns with PyTorch's in a Python child ([alone]: without)
           gpu compile                                                          every variant of every kernel
           gpu-merge [FOLDER] [merge] [yardstick]                               candidates of a 1B shape with three parents on the device
-          gpu-model [SHAPE...] [documents=N] [length=N] [steps=N] [decode] [yardstick]            whole models on a GPU; yardstick: transformers with SDPA beside them
+          gpu-ensemble                                                         ensembles on a GPU beside their members
+          gpu-model [SHAPE...] [documents=N] [length=N] [steps=N] [decode] [yardstick] [files=FOLDER]   whole models on a GPU; yardstick: transformers with SDPA beside them
         """);
     return 2;
 }

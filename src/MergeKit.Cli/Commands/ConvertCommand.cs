@@ -1,6 +1,6 @@
 using System.CommandLine;
 using MergeKit.Cli.Display;
-using MergeKit.Core.Checkpoints.Gguf;
+using MergeKit.Core.Conversion.Gguf;
 using MergeKit.Core.Conversion;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Inputs;

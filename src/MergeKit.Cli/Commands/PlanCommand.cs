@@ -40,7 +40,7 @@ internal static class PlanCommand
                 continue;
             }
 
-            using var plan = RecipePlanner.Plan(recipe, CommonOptions.ToPlanOptions(parsed, parsed.GetValue(Output)));
+            using var plan = RecipePlanner.Plan(recipe, CommonOptions.ToPlanOptions(parsed, parsed.GetValue(Output)) with { Statistics = RecipeStatistics.Later });
             executable &= plan.IsExecutable;
             shortage &= plan.Problems.All(problem => problem.Severity != Severity.Error || plan.Shortages.Contains(problem));
             if (parsed.GetValue(CommonOptions.Json))

@@ -62,7 +62,7 @@ internal static class RunCommand
             RecipePath = CommonOptions.Resolve(parsed, parsed.GetValue(Recipe)!),
             OutputPath = outputPath,
             IntermediatePath = parsed.GetValue(Intermediate) is { Length: > 0 } folder ? Path.GetFullPath(CommonOptions.Resolve(parsed, folder)) : null,
-            Options = CommonOptions.ToPlanOptions(parsed, outputPath),
+            Options = CommonOptions.ToPlanOptions(parsed, outputPath) with { Statistics = RecipeStatistics.Now(parsed.GetValue(CommonOptions.Threads), error, interrupt.Token) },
             Resume = parsed.GetValue(NoResume) ? Core.Merging.Execution.ResumeMode.Never
                 : parsed.GetValue(Resume) ? Core.Merging.Execution.ResumeMode.Require : Core.Merging.Execution.ResumeMode.WhenSame,
             HashInputs = parsed.GetValue(HashInputs),

@@ -58,7 +58,7 @@ internal sealed class RunJob
         RequireData();
         if (documents.Any(document => document is SearchRecipe))
             CheckAll([.. documents.OfType<Recipe>().Where(recipe => RecipeSet.UsedBy(recipe, documents).Count == 0)]);
-        documents = new SearchRun(Options with { OutputFolder = null }, Resume, display, Cancellation).Resolve(documents, OutputPath);
+        documents = new SearchRun(Options with { OutputFolder = null }, Device, Resume, display, Cancellation).Resolve(documents, OutputPath);
         _documents = documents;
         var recipes = documents.OfType<Recipe>().ToList();
         if (recipes.Count == 0 && documents.OfType<EnsembleRecipe>().Any())
@@ -122,7 +122,7 @@ internal sealed class RunJob
         var errors = new List<Problem>();
         foreach (var recipe in recipes.Where(recipe => RecipeSet.UsedBy(recipe, recipes).Count == 0))
         {
-            using var plan = RecipePlanner.Plan(recipe, Options);
+            using var plan = RecipePlanner.Plan(recipe, Options with { Statistics = RecipeStatistics.Later });
             errors.AddRange(plan.Problems.Where(problem => problem.Severity == Severity.Error && !plan.Shortages.Contains(problem)));
         }
 
@@ -134,6 +134,12 @@ internal sealed class RunJob
     {
         var target = isFinal ? OutputPath : stages!.FolderOf(recipe);
         var options = Options with { NamedResults = stages?.Made ?? Options.NamedResults, NamedModels = _inMemory, OutputFolder = target };
+        if (RecipeStatistics.AreWanted(recipe))
+        {
+            using var first = RecipePlanner.Plan(recipe, options with { Statistics = RecipeStatistics.Later }); // a slip must not cost the recording
+            RequireExecutable(first);
+        }
+
         if (!isFinal && IsHeld(recipe))
         {
             Hold(RecipePlanner.Plan(recipe, options with { OutputFolder = null }), display);

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using MergeKit.Cli.Display;
+using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Ensembles;
 using MergeKit.Core.Evaluation;
 using MergeKit.Core.Evaluation.Data;
@@ -40,7 +41,7 @@ internal static class UncertaintyCommand
         {
             foreach (var folder in parsed.GetValue(Models)!)
                 opened.Add(ModelOptions.Open(parsed, CommonOptions.ResolveModel(parsed, folder), error, interrupt.Token));
-            var reports = data.Select(set => MemberDisagreement.Run([.. opened.SelectMany(Members)], set, parsed.GetValue(Limit))).ToArray();
+            var reports = data.Select(set => MemberDisagreement.Run([.. opened.SelectMany(Members)], set, parsed.GetValue(Limit), BagsOf(opened, set))).ToArray();
             if (parsed.GetValue(CommonOptions.Json))
                 output.WriteLine(new JsonArray([.. reports.Select(Json)]).ToJsonString(new JsonSerializerOptions { WriteIndented = true }));
             else
@@ -58,9 +59,20 @@ internal static class UncertaintyCommand
     private static IEnumerable<EvaluatedModel> Members(OpenedModel opened) => opened.Model is Ensemble ensemble
         ? ensemble.Members.Select(member => new EvaluatedModel(member, opened.Encoder, opened.TokenizerId)) : [opened.ForEvaluation()];
 
+    /// <summary>The members' bags, where a data set is what they were trained on resamples of.</summary>
+    private static MemberBags? BagsOf(List<OpenedModel> opened, DataSet data)
+    {
+        var drawn = opened.Where(model => model.Bags?.Data == Path.GetFullPath(data.Path)).ToList();
+        if (drawn.Count > 1)
+            throw new InputException($"{data.Path}: two of the ensembles have members that were trained on resamples of it; put all members into one document");
+        return drawn is [var one] ? one.Bags! with { Bags = [.. opened.SelectMany(model => model == one ? one.Bags.Bags : Members(model).Select(_ => (int?)null))] } : null;
+    }
+
     private static void Print(UncertaintyReport report, TextWriter output)
     {
         output.WriteLine($"{report.DataSet}: {report.Items.Count} items, nats");
+        if (report.LeftOut is { } left)
+            output.WriteLine($"out of bag: every item is judged by the members that were not trained on it; {left} items, on which all but one or all members were trained, are left out");
         var table = new TextTable("", "#mean", "95 %");
         foreach (var (title, mean) in Titles.Zip(report.Means))
             table.Add(title, Figure.Text(mean.Mean), Figure.Range(mean.Normal95.Low, mean.Normal95.High));
@@ -72,6 +84,8 @@ internal static class UncertaintyCommand
     {
         ["data"] = report.DataSet,
         ["means"] = new JsonObject(Titles.Zip(report.Means, (title, mean) => KeyValuePair.Create(title.Replace(' ', '_'), (JsonNode?)mean.Mean))),
+        ["out_of_bag"] = report.LeftOut is not null,
+        ["left_out"] = report.LeftOut ?? 0,
         ["right_by_quarter"] = new JsonArray([.. report.Quarters.Select(value => JsonValue.Create(value))]),
         ["items"] = new JsonArray([.. report.Items.Select(item => new JsonObject
         {

@@ -41,7 +41,8 @@ public sealed class ShardLayout
     /// <summary>Lays tensors out.</summary>
     /// <param name="tensors">In the order wanted.</param>
     /// <param name="shardBytes">Limit of a file's length.</param>
-    public static ShardLayout Create(IReadOnlyList<PlannedTensor> tensors, long shardBytes)
+    /// <param name="metadata">Free-form texts for the headers, beside the format's name.</param>
+    public static ShardLayout Create(IReadOnlyList<PlannedTensor> tensors, long shardBytes, IReadOnlyDictionary<string, string>? metadata = null)
     {
         var groups = new List<List<int>> { new() };
         var size = HeaderFrame;
@@ -58,7 +59,7 @@ public sealed class ShardLayout
             size += bytes;
         }
 
-        var shards = groups.Select((group, at) => MakeShard(tensors, group, FileName(at, groups.Count))).ToList();
+        var shards = groups.Select((group, at) => MakeShard(tensors, group, FileName(at, groups.Count), metadata)).ToList();
         return new ShardLayout(shards, shards.Count == 1 ? null : MakeIndex(shards));
     }
 
@@ -68,18 +69,18 @@ public sealed class ShardLayout
     /// <summary>An upper bound of what a tensor adds to the header, so that whole files stay below the limit.</summary>
     private static long HeaderAllowance(PlannedTensor tensor) => 6L * tensor.Name.Length + 22 * tensor.Shape.Count + 110;
 
-    private static Shard MakeShard(IReadOnlyList<PlannedTensor> tensors, List<int> group, string fileName)
+    private static Shard MakeShard(IReadOnlyList<PlannedTensor> tensors, List<int> group, string fileName, IReadOnlyDictionary<string, string>? metadata)
     {
         var offsets = new long[group.Count];
         var end = 0L;
         for (var i = 0; i < group.Count; i++)
             (offsets[i], end) = (end, end + tensors[group[i]].ByteLength);
-        var header = MakeHeader([.. group.Select((index, i) => (tensors[index], offsets[i]))]);
+        var header = MakeHeader([.. group.Select((index, i) => (tensors[index], offsets[i]))], metadata);
         var placed = group.Select((index, i) => new PlacedTensor(index, tensors[index], header.Length + offsets[i])).ToList();
         return new Shard(fileName, header, placed, header.Length + end);
     }
 
-    private static byte[] MakeHeader(IReadOnlyList<(PlannedTensor Tensor, long Offset)> tensors)
+    private static byte[] MakeHeader(IReadOnlyList<(PlannedTensor Tensor, long Offset)> tensors, IReadOnlyDictionary<string, string>? metadata)
     {
         using var json = new MemoryStream();
         using (var writer = new Utf8JsonWriter(json))
@@ -87,6 +88,8 @@ public sealed class ShardLayout
             writer.WriteStartObject();
             writer.WriteStartObject("__metadata__");
             writer.WriteString("format", "pt");
+            foreach (var (key, value) in (metadata ?? new Dictionary<string, string>()).OrderBy(pair => pair.Key, StringComparer.Ordinal))
+                writer.WriteString(key, value);
             writer.WriteEndObject();
             foreach (var (tensor, offset) in tensors)
                 WriteTensor(writer, tensor, offset);

@@ -19,6 +19,7 @@ public static class CombinerFactory
             "log_linear" => new LogLinearCombiner(weights, Given("negative_floor")),
             "posterior" => new PosteriorCombiner(weights, Given("temper") ?? 1, Given("share") ?? 0),
             "gated" => new GatedCombiner(recipe.Gate!.Weights, recipe.Gate.Bias),
+            "perplexity" when recipe.Variant == "greedy" => new PackCombiner(weights.Count, (int)(Given("steps") ?? 20)),
             "perplexity" => new PerplexityCombiner(weights.Count, Given("tau") ?? 1),
             "dexperts" => new DExpertsCombiner(Given("alpha") ?? 1, Given("base_top_p")),
             "domain_differential" => new DomainDifferentialCombiner(Given("beta") ?? 0.5),

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Models;
 
@@ -18,6 +19,9 @@ public sealed record EnsembleOptions
     /// <summary>The class of each id, for gates.</summary>
     public IReadOnlyList<TokenClass> Classes { get; init; } = [];
 
+    /// <summary>Sets of members that run at the same time, each with the threads or the device that it has; all others run one after the other.</summary>
+    public IReadOnlyList<IReadOnlyList<ILanguageModel>> AtOnce { get; init; } = [];
+
     /// <summary>Most rows combined at the same time.</summary>
     public int Threads { get; init; } = Environment.ProcessorCount;
 }
@@ -27,7 +31,7 @@ public sealed record EnsembleOptions
 public sealed class Ensemble : ILanguageModel
 {
     private const int TokensPerGroup = 8192;
-    private readonly EnsembleOptions _options;
+    private readonly int[][] _waves;
 
     /// <summary>Makes an ensemble.</summary>
     /// <param name="name">What to call it.</param>
@@ -37,15 +41,18 @@ public sealed class Ensemble : ILanguageModel
     /// <exception cref="EnsembleException">Sizes disagree, or an option is outside its range.</exception>
     public Ensemble(string name, IReadOnlyList<ILanguageModel> members, ICombiner combiner, EnsembleOptions? options = null)
     {
-        (Name, Members, _options) = (name, members, options ?? new EnsembleOptions());
+        (Name, Members, Options) = (name, members, options ?? new EnsembleOptions());
         if (members.Count != combiner.Members)
             throw new EnsembleException(EnsembleError.InvalidParameter, $"{name}: {members.Count} members for a rule of {combiner.Members}");
-        Combiner = _options.LeaderThreshold is { } threshold ? new LeaderCombiner(combiner, _options.Leader, threshold) : combiner;
+        Combiner = Options.LeaderThreshold is { } threshold ? new LeaderCombiner(combiner, Options.Leader, threshold) : combiner;
         Runs = [.. members.Where((_, k) => Combiner.Reads(k)).Distinct()];
         RunOf = [.. members.Select((member, k) => Combiner.Reads(k) ? Array.IndexOf(Runs, member) : -1)];
-        VocabularySize = _options.VocabularySize ?? Runs.Min(run => run.VocabularySize);
+        Groups = [.. Enumerable.Range(0, Runs.Length).GroupBy(run => PrefixedModel.Owner(Runs[run])).Select(group => (group.Key, group.ToArray()))];
+        _waves = Waves();
+        VocabularySize = Options.VocabularySize ?? Runs.Min(run => run.VocabularySize);
         if (Runs.FirstOrDefault(run => run.VocabularySize < VocabularySize) is { } small)
             throw new EnsembleException(EnsembleError.InvalidParameter, $"{name}: '{small.Name}' has {small.VocabularySize} ids, the ensemble {VocabularySize}");
+        Joined = JoinedRule.Of(this);
     }
 
     /// <inheritdoc/>
@@ -60,6 +67,9 @@ public sealed class Ensemble : ILanguageModel
     /// <inheritdoc/>
     public int MaxLength => Runs.Min(run => run.MaxLength);
 
+    /// <summary>How members are run.</summary>
+    public EnsembleOptions Options { get; }
+
     /// <summary>The rule.</summary>
     internal ICombiner Combiner { get; }
 
@@ -72,8 +82,14 @@ public sealed class Ensemble : ILanguageModel
     /// <summary>Per place of the rule which run it reads; -1 for none.</summary>
     internal int[] RunOf { get; }
 
-    /// <summary>Most rows combined at the same time.</summary>
-    internal int Threads => _options.Threads;
+    /// <summary>Runs by the model that has the weights: those of one group read them together.</summary>
+    internal IReadOnlyList<(ILanguageModel Owner, int[] Runs)> Groups { get; }
+
+    /// <summary>The rule for those who can combine rows where they are computed; null where it has no such form.</summary>
+    internal JoinedRule? Joined { get; }
+
+    /// <summary>The rule, where it looks at the whole prompt.</summary>
+    internal IPromptCombiner? PromptRule => (Leader?.Rule ?? Combiner) as IPromptCombiner;
 
     /// <summary>The leader's rule, where there is one.</summary>
     internal LeaderCombiner? Leader => Combiner as LeaderCombiner;
@@ -107,18 +123,19 @@ public sealed class Ensemble : ILanguageModel
     }
 
     /// <summary>The class of an id, as gates see it.</summary>
-    internal TokenClass ClassOf(int id) => id >= 0 && id < _options.Classes.Count ? _options.Classes[id] : TokenClass.None;
+    internal TokenClass ClassOf(int id) => id >= 0 && id < Options.Classes.Count ? Options.Classes[id] : TokenClass.None;
 
     /// <summary>The combined law of a position.</summary>
     /// <param name="step">The position.</param>
-    /// <param name="rows">One row per run, each of at least the ensemble's ids.</param>
+    /// <param name="rows">Per run, rows of at least the ensemble's ids.</param>
+    /// <param name="row">Which of them.</param>
+    /// <param name="members">Room for one row per place.</param>
     /// <param name="logProbs">Receives the law.</param>
-    internal void Combine(in StepContext step, ReadOnlySpan<ReadOnlyMemory<float>> rows, Span<float> logProbs)
+    internal void Combine(in StepContext step, float[][] rows, int row, ReadOnlyMemory<float>[] members, Span<float> logProbs)
     {
-        var members = new ReadOnlyMemory<float>[RunOf.Length];
         for (var k = 0; k < members.Length; k++)
             if (RunOf[k] >= 0)
-                members[k] = rows[RunOf[k]][..logProbs.Length];
+                members[k] = rows[RunOf[k]].AsMemory(row * Runs[RunOf[k]].VocabularySize, VocabularySize);
         Combiner.Combine(step, members, logProbs);
     }
 
@@ -129,6 +146,46 @@ public sealed class Ensemble : ILanguageModel
             if (id < 0 || id >= VocabularySize)
                 throw new InputException($"{Name}: token id {id} is outside the vocabulary of {VocabularySize}");
     }
+
+    /// <summary>What every run gives to the tokens of requests.</summary>
+    internal IReadOnlyList<float[]>[] RunLogProbs(IReadOnlyList<ScoreRequest> requests)
+    {
+        var results = new IReadOnlyList<float[]>[Runs.Length];
+        ForRuns(run => results[run] = Runs[run].LogProbs(requests));
+        return results;
+    }
+
+    /// <summary>Does something for every run; those of one owner come one after the other.</summary>
+    internal void ForRuns(Action<int> work) => ForGroups(group => Array.ForEach(Groups[group].Runs, work));
+
+    /// <summary>Does something for every group of runs.</summary>
+    internal void ForGroups(Action<int> work)
+    {
+        foreach (var wave in _waves)
+        {
+            if (wave.Length == 1)
+                work(wave[0]);
+            else
+                AtOnce(wave, work);
+        }
+    }
+
+    private static void AtOnce(int[] wave, Action<int> work)
+    {
+        try
+        {
+            Parallel.ForEach(wave, new ParallelOptions { MaxDegreeOfParallelism = wave.Length }, work);
+        }
+        catch (AggregateException e)
+        {
+            ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+        }
+    }
+
+    /// <summary>Groups by the set of members to which they belong.</summary>
+    private int[][] Waves() => [.. Enumerable.Range(0, Groups.Count)
+        .GroupBy(group => Options.AtOnce.ToList().FindIndex(set => set.Contains(Groups[group].Owner) || Groups[group].Runs.Any(run => set.Contains(Runs[run]))) is >= 0 and var set ? set : -1 - group)
+        .Select(wave => wave.ToArray())];
 
     private void Check(IReadOnlyList<ScoreRequest> requests)
     {
@@ -142,16 +199,16 @@ public sealed class Ensemble : ILanguageModel
     private EnsembleRows OpenRows(IReadOnlyList<ScoreRequest> requests)
     {
         Check(requests);
-        var parts = new List<ILogitRows>();
+        var parts = new ILogitRows[Runs.Length];
         try
         {
-            foreach (var run in Runs)
-                parts.Add(run.Rows(requests));
+            ForRuns(run => parts[run] = Runs[run].Rows(requests));
             return new EnsembleRows(this, parts, StepTable.Of(this, requests));
         }
         catch
         {
-            parts.ForEach(part => part.Dispose());
+            foreach (var part in parts)
+                part?.Dispose();
             throw;
         }
     }

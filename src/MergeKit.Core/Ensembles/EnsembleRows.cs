@@ -9,9 +9,9 @@ internal sealed class EnsembleRows : ILogitRows
     private readonly Ensemble _ensemble;
     private readonly IReadOnlyList<ILogitRows> _parts;
     private readonly StepTable _steps;
-    private readonly float[][] _buffers;
-    private readonly float[] _laws;
     private readonly int _block;
+    private float[][] _buffers = [];
+    private float[] _laws = [];
 
     /// <summary>Rows of an ensemble.</summary>
     /// <param name="ensemble">The ensemble.</param>
@@ -22,8 +22,6 @@ internal sealed class EnsembleRows : ILogitRows
         (_ensemble, _parts, _steps) = (ensemble, parts, steps);
         var widest = ensemble.Runs.Max(run => run.VocabularySize);
         _block = Math.Max(1, Math.Min(Count, Math.Clamp(BlockFloats / widest, LeastRows, MostRows)));
-        _buffers = [.. ensemble.Runs.Select(run => new float[_block * run.VocabularySize])];
-        _laws = new float[_block * ensemble.VocabularySize];
     }
 
     /// <inheritdoc/>
@@ -32,6 +30,8 @@ internal sealed class EnsembleRows : ILogitRows
     /// <inheritdoc/>
     public void Read(int first, Span<float> logits)
     {
+        if (_ensemble.Joined is { } rule && _parts[0] is IJoinableRows rows && rows.TryRead(_parts, first, rule.At(_steps, first, logits.Length / _ensemble.VocabularySize), logits))
+            return;
         for (var count = logits.Length / _ensemble.VocabularySize; count > 0;)
         {
             var size = Math.Min(count, _block);
@@ -47,6 +47,9 @@ internal sealed class EnsembleRows : ILogitRows
     public RowScores Score(IReadOnlyList<int> targets, bool withArgMax)
     {
         var scores = new RowScores(new float[Count], new bool[Count]);
+        if (_ensemble.Joined is { } rule && _parts[0] is IJoinableRows rows
+            && rows.TryScore(_parts, 0, rule.At(_steps, 0, Count), targets.ToArray(), scores.LogProbs, scores.IsArgMax))
+            return scores;
         for (var first = 0; first < Count; first += _block)
             Combine(first, Math.Min(_block, Count - first), (row, law) =>
             {
@@ -63,19 +66,26 @@ internal sealed class EnsembleRows : ILogitRows
             part.Dispose();
     }
 
+    private void Reserve()
+    {
+        if (_laws.Length > 0)
+            return;
+        _buffers = [.. _ensemble.Runs.Select(run => new float[_block * run.VocabularySize])];
+        _laws = new float[_block * _ensemble.VocabularySize];
+    }
+
     private void Combine(int first, int count, Action<int, ReadOnlyMemory<float>>? visit)
     {
-        for (var run = 0; run < _parts.Count; run++)
-            _parts[run].Read(first, _buffers[run].AsSpan(0, count * _ensemble.Runs[run].VocabularySize));
-        Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = _ensemble.Threads }, i =>
+        Reserve();
+        _ensemble.ForRuns(run => _parts[run].Read(first, _buffers[run].AsSpan(0, count * _ensemble.Runs[run].VocabularySize)));
+        var options = new ParallelOptions { MaxDegreeOfParallelism = _ensemble.Options.Threads };
+        Parallel.For(0, count, options, () => new ReadOnlyMemory<float>[_ensemble.Members.Count], (i, _, members) =>
         {
-            var rows = new ReadOnlyMemory<float>[_buffers.Length];
-            for (var run = 0; run < rows.Length; run++)
-                rows[run] = _buffers[run].AsMemory(i * _ensemble.Runs[run].VocabularySize, _ensemble.Runs[run].VocabularySize);
             var law = _laws.AsMemory(i * _ensemble.VocabularySize, _ensemble.VocabularySize);
-            _ensemble.Combine(_steps[first + i], rows, law.Span);
+            _ensemble.Combine(_steps[first + i], _buffers, i, members, law.Span);
             visit?.Invoke(first + i, law);
-        });
+            return members;
+        }, _ => { });
     }
 }
 

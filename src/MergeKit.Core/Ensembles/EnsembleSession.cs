@@ -11,6 +11,8 @@ internal sealed class EnsembleSession : ISession
     private readonly Ensemble _ensemble;
     private readonly ISession[] _runs;
     private readonly float[][] _rows;
+    private readonly ILogitRows[] _next;
+    private readonly ReadOnlyMemory<float>[] _members;
     private readonly List<int> _ids = [];
     private readonly List<double> _states = [];
     private int _prompt;
@@ -19,7 +21,8 @@ internal sealed class EnsembleSession : ISession
     {
         _ensemble = ensemble;
         _runs = [.. ensemble.Runs.Select(run => run.Open())];
-        _rows = [.. ensemble.Runs.Select(run => new float[run.VocabularySize])];
+        _rows = [.. ensemble.Runs.Select(run => Array.Empty<float>())];
+        (_next, _members) = (new ILogitRows[_runs.Length], new ReadOnlyMemory<float>[ensemble.Members.Count]);
     }
 
     /// <inheritdoc/>
@@ -36,7 +39,7 @@ internal sealed class EnsembleSession : ISession
         if (_ids.Count == 0)
             _prompt = ids.Length;
         if (StateSize > 0)
-            Remember(ids, TokenLogProbs(ids));
+            Remember(ids.ToArray());
         _ids.AddRange(ids);
     }
 
@@ -66,13 +69,15 @@ internal sealed class EnsembleSession : ISession
                 return;
         }
 
-        for (var run = 0; run < _runs.Length; run++)
+        CatchUp();
+        if (NextRow() is { } row && row.TryRead(_next, 0, _ensemble.Joined!.At(Step()), logits))
+            return;
+        _ensemble.ForRuns(run =>
+        {
             if (_ensemble.Leader is not { } one || run != _ensemble.RunOf[one.Leader])
                 Next(run);
-        var rows = new ReadOnlyMemory<float>[_rows.Length];
-        for (var run = 0; run < rows.Length; run++)
-            rows[run] = _rows[run];
-        _ensemble.Combine(Step(), rows, logits);
+        });
+        _ensemble.Combine(Step(), _rows, 0, _members, logits);
     }
 
     /// <inheritdoc/>
@@ -103,7 +108,7 @@ internal sealed class EnsembleSession : ISession
             return Score(continuation).LogProbs;
         Check(continuation);
         RequireToken();
-        var runs = TokenLogProbs(continuation);
+        var runs = TokenLogProbs(continuation.ToArray());
         _ids.AddRange(continuation);
         return TokenScoring.Combine(_ensemble, rule, runs);
     }
@@ -113,13 +118,9 @@ internal sealed class EnsembleSession : ISession
     {
         Check(continuation);
         RequireToken();
-        var parts = new List<ILogitRows>();
-        for (var run = 0; run < _runs.Length; run++)
-        {
-            CatchUp(run);
-            parts.Add(_ensemble.Runs[run].Rows(_runs[run], continuation));
-        }
-
+        var (parts, ids) = (new ILogitRows[_runs.Length], continuation.ToArray());
+        CatchUp();
+        _ensemble.ForRuns(run => parts[run] = _ensemble.Runs[run].Rows(_runs[run], ids));
         var steps = StepTable.Of(_ensemble, _ids.Count, _prompt, _ids[^1], continuation);
         _ids.AddRange(continuation);
         return new EnsembleRows(_ensemble, parts, steps);
@@ -148,6 +149,8 @@ internal sealed class EnsembleSession : ISession
     private void Next(int run)
     {
         CatchUp(run);
+        if (_rows[run].Length == 0)
+            _rows[run] = new float[_ensemble.Runs[run].VocabularySize];
         _runs[run].NextLogits(_rows[run]);
     }
 
@@ -155,6 +158,34 @@ internal sealed class EnsembleSession : ISession
     {
         if (_runs[run].Length < _ids.Count)
             _runs[run].Append(CollectionsMarshal.AsSpan(_ids)[_runs[run].Length..]);
+    }
+
+    /// <summary>Feeds every run what it lacks; runs that share their weights are fed together.</summary>
+    private void CatchUp()
+    {
+        _ensemble.ForGroups(group =>
+        {
+            var (owner, runs) = _ensemble.Groups[group];
+            var parts = runs.Where(run => _runs[run].Length < _ids.Count)
+                .Select(run => PrefixedModel.Unwrap(_runs[run], CollectionsMarshal.AsSpan(_ids)[_runs[run].Length..].ToArray())).ToArray();
+            if (parts.Length > 0)
+                owner.Append(parts);
+        });
+    }
+
+    /// <summary>The first run's next row, where the rule can be carried out on the rows of all; they stand in <see cref="_next"/>.</summary>
+    private IJoinableRows? NextRow()
+    {
+        if (_ensemble.Joined is null)
+            return null;
+        for (var run = 0; run < _runs.Length; run++)
+        {
+            if (_runs[run].NextRow() is not { } row)
+                return null;
+            _next[run] = row;
+        }
+
+        return (IJoinableRows)_next[0];
     }
 
     private StepContext Step() => new()
@@ -166,26 +197,44 @@ internal sealed class EnsembleSession : ISession
     };
 
     /// <summary>Feeds tokens to every run and returns what each gave to them; the first token of a sequence has no law.</summary>
-    private List<float[]> TokenLogProbs(ReadOnlySpan<int> ids)
+    private float[][] TokenLogProbs(int[] ids)
     {
-        var runs = new List<float[]>();
-        for (var run = 0; run < _runs.Length; run++)
+        var logProbs = new float[_runs.Length][];
+        CatchUp();
+        _ensemble.ForRuns(run =>
         {
-            CatchUp(run);
-            if (_ids.Count > 0)
-            {
-                runs.Add(_runs[run].LogProbs(ids));
-                continue;
-            }
-
-            _runs[run].Append(ids[..1]);
-            runs.Add([0, .. _runs[run].LogProbs(ids[1..])]);
-        }
-
-        return runs;
+            if (_ids.Count == 0)
+                _runs[run].Append(ids.AsSpan(0, 1));
+            logProbs[run] = _ids.Count > 0 ? _runs[run].LogProbs(ids) : [0, .. _runs[run].LogProbs(ids.AsSpan(1))];
+        });
+        return logProbs;
     }
 
-    private void Remember(ReadOnlySpan<int> ids, List<float[]> runs)
+    private void Remember(int[] ids)
+    {
+        if (_ids.Count == 0 && _ensemble.PromptRule is { } rule)
+            RememberPrompt(rule, ids);
+        else if (_ids.Count > 0 && !Enumerable.Range(_ids.Count, ids.Length).Any(position => _ensemble.Combiner.Observes(position, _prompt)))
+            foreach (var _ in ids)
+                _states.AddRange(_states[^StateSize..]);
+        else
+            Observe(ids, TokenLogProbs(ids));
+    }
+
+    private void RememberPrompt(IPromptCombiner rule, int[] ids)
+    {
+        var state = new PromptMemory(_ensemble, rule).Of(ids, run =>
+        {
+            _runs[run].Append(ids.AsSpan(0, 1));
+            return _ensemble.Runs[run].Rows(_runs[run], ids.AsSpan(1));
+        });
+        var before = new double[StateSize];
+        rule.Begin(before);
+        for (var i = 0; i < ids.Length; i++)
+            _states.AddRange(i == ids.Length - 1 ? state : before);
+    }
+
+    private void Observe(ReadOnlySpan<int> ids, float[][] runs)
     {
         var (combiner, next) = (_ensemble.Combiner, new double[StateSize]);
         Span<double> token = stackalloc double[combiner.Members];

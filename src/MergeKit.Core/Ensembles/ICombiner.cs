@@ -1,4 +1,6 @@
 using System.Numerics;
+using MergeKit.Core.Ensembles.Learning;
+using MergeKit.Core.Models;
 
 namespace MergeKit.Core.Ensembles;
 
@@ -37,6 +39,11 @@ public interface ICombiner
     {
     }
 
+    /// <summary>Whether the memory depends on what the members gave to a token; where not, it stays as it is, and the token need not be scored.</summary>
+    /// <param name="position">Tokens before it.</param>
+    /// <param name="promptLength">Tokens of the prompt.</param>
+    bool Observes(int position, int promptLength) => StateSize > 0;
+
     /// <summary>The memory after a token has become known.</summary>
     /// <param name="step">The place of the token, with the memory before it.</param>
     /// <param name="tokenLogProbs">ln p_k(token) of every member.</param>
@@ -60,6 +67,26 @@ public interface ITokenCombiner : ICombiner
     /// <param name="step">The place.</param>
     /// <param name="tokenLogProbs">ln p_k(token) of every member.</param>
     double LogProb(in StepContext step, ReadOnlySpan<double> tokenLogProbs);
+}
+
+/// <summary>A combiner that looks once at the members' laws over the whole prompt.</summary>
+public interface IPromptCombiner : ICombiner
+{
+    /// <summary>Writes the memory that holds from the end of the prompt on.</summary>
+    /// <param name="members">Per member, its laws of the prompt's tokens from the second on.</param>
+    /// <param name="tokens">These tokens; at least one.</param>
+    /// <param name="state">Receives the memory.</param>
+    void ObservePrompt(IReadOnlyList<IAnswerLogits> members, IReadOnlyList<int> tokens, Span<double> state);
+}
+
+/// <summary>A combiner whose rule can be told to whoever computes the members' rows, so that these need not be given out.</summary>
+public interface IJoinableCombiner : ICombiner
+{
+    /// <summary>The rule; null where its parameters leave it without such a form.</summary>
+    LawForm? Form { get; }
+
+    /// <summary>Writes one coefficient per member.</summary>
+    void Coefficients(in StepContext step, Span<double> coefficients);
 }
 
 /// <summary>A rough kind of token, for gates.</summary>

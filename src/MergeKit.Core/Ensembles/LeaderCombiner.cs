@@ -28,6 +28,12 @@ internal sealed class LeaderCombiner : ICombiner
     /// <inheritdoc/>
     public int StateSize => _rule.StateSize;
 
+    /// <summary>The rule that decides where the leader does not.</summary>
+    public ICombiner Rule => _rule;
+
+    /// <inheritdoc/>
+    public bool Observes(int position, int promptLength) => _rule.Observes(position, promptLength);
+
     /// <inheritdoc/>
     public bool Reads(int member) => member == Leader || _rule.Reads(member);
 

@@ -1,12 +1,16 @@
 using System.Numerics;
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
+using MergeKit.Core.Models;
 
 namespace MergeKit.Core.Ensembles;
 
 /// <summary>A mixture of probabilities, computed from logits without leaving log space: the kernel of the linear rules.</summary>
 internal static class LogMixture
 {
+    /// <summary>The form of a mixture.</summary>
+    public static LawForm Form { get; } = new(LawRule.Mixture);
+
     /// <summary>result = ln sum_k w_k softmax(z_k); a member of weight 0 is not read.</summary>
     [SkipLocalsInit]
     public static void Combine<T>(ReadOnlySpan<ReadOnlyMemory<T>> members, ReadOnlySpan<double> logWeights, Span<T> result)

@@ -20,7 +20,7 @@ internal sealed class Memory
     {
         ScoreRequest[] whole = [.. requests.Select(request => new ScoreRequest(
             request.Context[..1], (int[])[.. request.Context.Span[1..], .. request.Continuation.Span]))];
-        return new Memory(ensemble, whole, [.. ensemble.Runs.Select(run => run.LogProbs(whole))]);
+        return new Memory(ensemble, whole, ensemble.RunLogProbs(whole));
     }
 
     /// <summary>Goes along one request from its second token to its last.</summary>

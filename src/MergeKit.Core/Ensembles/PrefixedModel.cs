@@ -40,6 +40,15 @@ public sealed class PrefixedModel(ILanguageModel inner, int[] prefix, int? begin
     private ScoreRequest[] Prefixed(IReadOnlyList<ScoreRequest> requests) =>
         [.. requests.Select(request => new ScoreRequest(Join(request.Context.Span), request.Continuation))];
 
+    /// <summary>The model whose weights a model uses: its own, or those of the one that it puts something before.</summary>
+    internal static ILanguageModel Owner(ILanguageModel model) => model is PrefixedModel prefixed ? prefixed.Inner : model;
+
+    /// <summary>The owner's session behind a session, and what is fed to it.</summary>
+    internal static (ISession Session, ReadOnlyMemory<int> Ids) Unwrap(ISession session, ReadOnlyMemory<int> ids) =>
+        session is Session prefixed ? (prefixed.Inner, prefixed.Whole(ids)) : (session, ids);
+
+    private ILanguageModel Inner => inner;
+
     private int[] Join(ReadOnlySpan<int> ids) => ids[0] == begin ? [ids[0], .. prefix, .. ids[1..]] : [.. prefix, .. ids];
 
     private sealed class Session(PrefixedModel model, ISession inner) : ISession
@@ -50,7 +59,9 @@ public sealed class PrefixedModel(ILanguageModel inner, int[] prefix, int? begin
 
         public int Length => inner.Length - Hidden;
 
-        public void Append(ReadOnlySpan<int> ids) => inner.Append(inner.Length > 0 || ids.IsEmpty ? ids : model.Join(ids));
+        public void Append(ReadOnlySpan<int> ids) => inner.Append(Whole(ids.ToArray()).Span);
+
+        public ReadOnlyMemory<int> Whole(ReadOnlyMemory<int> ids) => inner.Length > 0 || ids.IsEmpty ? ids : model.Join(ids.Span);
 
         public void Truncate(int length) => inner.Truncate(length == 0 ? 0 : length + Hidden);
 
@@ -59,6 +70,8 @@ public sealed class PrefixedModel(ILanguageModel inner, int[] prefix, int? begin
         public TokenScores Score(ReadOnlySpan<int> continuation) => inner.Score(continuation);
 
         public float[] LogProbs(ReadOnlySpan<int> continuation) => inner.LogProbs(continuation);
+
+        public IJoinableRows? NextRow() => inner.NextRow();
 
         public void Dispose() => inner.Dispose();
     }

@@ -51,6 +51,18 @@ public static class RowMath
         TensorPrimitives.Subtract(scores, T.CreateChecked(total), scores);
     }
 
+    /// <summary>Makes everything impossible whose value in a row is below a limit.</summary>
+    internal static void Restrict<T>(ReadOnlySpan<T> row, T least, Span<T> scores)
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        var (i, width) = (0, Vector<T>.Count);
+        var (limit, impossible) = (new Vector<T>(least), new Vector<T>(T.NegativeInfinity));
+        for (; i <= row.Length - width; i += width)
+            Vector.ConditionalSelect(Vector.GreaterThanOrEqual(new Vector<T>(row[i..]), limit), new Vector<T>(scores[i..]), impossible).CopyTo(scores[i..]);
+        for (; i < row.Length; i++)
+            scores[i] = row[i] >= least ? scores[i] : T.NegativeInfinity;
+    }
+
     /// <summary>The lowest index of the largest value.</summary>
     public static int ArgMax<T>(ReadOnlySpan<T> row)
         where T : unmanaged, IBinaryFloatingPointIeee754<T> => TensorPrimitives.IndexOfMax(row);

@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
+using MergeKit.Core.Models;
 
 namespace MergeKit.Core.Ensembles;
 
@@ -9,6 +10,17 @@ internal static class SignedSum
 {
     /// <summary>ln 1e-10: what an impossible token counts as under a negative coefficient, else it alone would win everything.</summary>
     public static double DefaultFloor { get; } = Math.Log(1e-10);
+
+    /// <summary>The form of a plain sum of logits.</summary>
+    public static LawForm Form { get; } = new(LawRule.LogitSum);
+
+    /// <summary>The law of a plain sum: softmax(sum_k c_k z_k), only minus infinity raised under a negative coefficient.</summary>
+    public static void Law<T>(ReadOnlySpan<ReadOnlyMemory<T>> members, ReadOnlySpan<double> coefficients, Span<T> logProbs)
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        Combine(members, coefficients, DefaultFloor, everyBelow: false, logProbs);
+        RowMath.Normalize(logProbs);
+    }
 
     /// <summary>result = sum_k c_k l_k up to a constant. Impossible tokens under a positive coefficient stay impossible.</summary>
     /// <param name="members">Rows; those of coefficient 0 are not read.</param>

@@ -37,13 +37,19 @@ internal sealed class StepTable
     public static StepTable Of(Ensemble ensemble, IReadOnlyList<ScoreRequest> requests)
     {
         var table = new StepTable(ensemble.Combiner.StateSize);
-        var memory = table._stateSize == 0 ? null : Memory.Of(ensemble, requests);
+        var prompts = ensemble.PromptRule is { } rule ? new PromptMemory(ensemble, rule) : null;
+        var memory = table._stateSize == 0 || prompts is not null ? null : Memory.Of(ensemble, requests);
         for (var i = 0; i < requests.Count; i++)
         {
             int[] ids = [.. requests[i].Context.Span, .. requests[i].Continuation.Span];
             var prompt = requests[i].Context.Length;
             for (var position = prompt; position < ids.Length; position++)
+            {
                 table._rows.Add((position, prompt, ensemble.ClassOf(ids[position - 1])));
+                if (prompts is not null)
+                    table._states.AddRange(prompts.Of(requests[i].Context));
+            }
+
             memory?.Walk(i, prompt, (position, state, _) =>
             {
                 if (position >= prompt)

@@ -10,7 +10,7 @@ internal static class TokenScoring
     {
         if (rule.StateSize > 0)
             return Remembering(ensemble, rule, requests);
-        var members = ensemble.Runs.Select(run => run.LogProbs(requests)).ToList();
+        var members = ensemble.RunLogProbs(requests);
         return [.. requests.Select((_, i) => Combine(ensemble, rule, [.. members.Select(scores => scores[i])]))];
     }
 

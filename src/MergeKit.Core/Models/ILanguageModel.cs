@@ -26,6 +26,13 @@ public interface ILanguageModel : IDisposable
 
     /// <summary>The whole law of every token of a continuation of one of this model's sessions, to which it is appended.</summary>
     ILogitRows Rows(ISession session, ReadOnlySpan<int> continuation) => new BufferedRows(session, VocabularySize, continuation);
+
+    /// <summary>Feeds tokens to several of this model's sessions; one that reads its weights once for all of them does so here.</summary>
+    void Append(IReadOnlyList<(ISession Session, ReadOnlyMemory<int> Ids)> parts)
+    {
+        foreach (var (session, ids) in parts)
+            session.Append(ids.Span);
+    }
 }
 
 /// <summary>One growing sequence with its key-value cache. Not thread-safe; sessions of one model are independent.</summary>
@@ -48,6 +55,10 @@ public interface ISession : IDisposable
 
     /// <summary>The log-probabilities of <see cref="Score"/> alone; cheaper where the arg-max costs extra, as in a mixture.</summary>
     float[] LogProbs(ReadOnlySpan<int> continuation) => Score(continuation).LogProbs;
+
+    /// <summary>The law of the next token as a row that can be combined with those of other models; good until the session changes, not to be disposed of.
+    /// Null where there is no such row. Needs at least one token.</summary>
+    IJoinableRows? NextRow() => null;
 }
 
 /// <summary>The laws of several positions: logits whose log-softmax is the law. Rows can be read as often as wanted while the model is open.</summary>

@@ -59,6 +59,19 @@ internal static class EnsembleChecks
                 vocabulary.Location);
     }
 
+    /// <summary>Bags and the data of which they are resamples go together; weights cannot be learned from what members were trained on.</summary>
+    public static void CheckBags(BaggingSpec? bagging, LearnSettings? learn, IReadOnlyList<EnsembleMember> members, Fields fields)
+    {
+        if (bagging is null)
+            foreach (var member in members.Where(member => member.Bag is not null))
+                fields.Problems.Error($"'bag: {member.Bag}' of '{member.Model}' goes with 'bagging', which is not given", member.Location);
+        else if (members.All(member => member.Bag is null))
+            fields.Problems.Error("'bagging' is given, but no member says which 'bag' it was trained on", fields.PlaceOf("bagging"));
+        if (bagging is not null && learn is not null && bagging.Data == learn.Data)
+            fields.Problems.Error(
+                $"'learn' and 'bagging' have the same data, '{learn.Data}': members were trained on most of it, so weights must be learned from other answers", learn.Location);
+    }
+
     private static IEnumerable<string> Named(EnsembleRule rule) => rule.Roles.Where(role => role != EnsembleRules.BaseRole);
 
     private static EnsembleMember? Find(EnsembleRule rule, string role, IReadOnlyList<EnsembleMember> members, ModelReference? origin, Fields fields)

@@ -1,4 +1,5 @@
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Numerics;
 using MergeKit.Core.Recipes.Yaml;
 
 namespace MergeKit.Core.Recipes;
@@ -25,15 +26,17 @@ internal static class EnsembleDocument
         var vocabulary = Vocabulary(fields);
         var (gate, context) = (Gate(fields), fields.Text("context"));
         var learn = LearnReader.Read(fields, "learn");
+        var (execution, type, bagging) = (Execution(fields), ElementType(fields), Bagging(fields));
         if (rule is null || problems.Errors > before)
             return null;
         var placed = EnsembleChecks.Place(rule, members, origin, fields);
         EnsembleChecks.Check(rule, placed, fields, gate is not null || (learn is not null && rule.Name == "gated"), context is not null);
         EnsembleChecks.CheckPivot(vocabulary, placed, problems);
+        EnsembleChecks.CheckBags(bagging, learn, placed, fields);
         var recipe = new EnsembleRecipe(
             file, fields.Text("name"), rule, placed, parameters, vocabulary, gate, context, document.Text,
             fields["name"]?.Location ?? fields.Location)
-        { Variant = variant, Learn = learn };
+        { Variant = variant, Learn = learn, Execution = execution, Type = type, Bagging = bagging };
         return problems.Errors == before ? recipe : null;
     }
 
@@ -43,8 +46,8 @@ internal static class EnsembleDocument
             return null;
         var weight = fields["parameters"] is { } parameters ? Fields.Open(parameters, EnsembleKeys.MemberParameters, problems)?.Number("weight") : null;
         var model = ModelReader.Read(fields, "model");
-        var role = fields.Choice("role");
-        return Dropout(fields) is var dropout && model is not null ? new EnsembleMember(model, weight, role, dropout, fields.Location) : null;
+        var (role, bag) = (fields.Choice("role"), fields.Integer("bag", 0));
+        return Dropout(fields) is var dropout && model is not null ? new EnsembleMember(model, weight, role, dropout, fields.Location) { Bag = bag } : null;
     }
 
     private static DropoutSpec? Dropout(Fields fields)
@@ -74,9 +77,22 @@ internal static class EnsembleDocument
                     $"the rule '{rule.Name}' has no parameter '{key.Name}'; it has {string.Join(", ", rule.Parameters.Append("leader_threshold"))}", fields.PlaceOf(key.Name));
             else if (key.Type == KeyType.Number && fields.Number(key.Name) is { } number)
                 numbers[key.Name] = number;
+            else if (key.Type == KeyType.Count && fields.Integer(key.Name, 1) is { } count)
+                numbers[key.Name] = count;
         }
 
-        return (numbers, fields.Choice("variant"));
+        var variant = fields.Choice("variant");
+        CheckVariant(rule, variant, fields);
+        return (numbers, variant);
+    }
+
+    private static void CheckVariant(EnsembleRule? rule, string? variant, Fields fields)
+    {
+        if (variant is not null && rule is { Variants.Count: > 0 } && !rule.Variants.Contains(variant))
+            fields.Problems.Error($"'{rule.Name}' has no variant '{variant}'; it has {string.Join(" and ", rule.Variants)}", fields.PlaceOf("variant"));
+        var (other, wanted) = variant == "greedy" ? ("tau", "softmax") : ("steps", "greedy");
+        if (rule?.Name == "perplexity" && fields[other] is not null)
+            fields.Problems.Error($"'{other}' goes with 'variant: {wanted}'", fields.PlaceOf(other));
     }
 
     private static EnsembleVocabulary Vocabulary(Fields owner)
@@ -87,6 +103,23 @@ internal static class EnsembleDocument
         return new EnsembleVocabulary(
             fields.Choice("mode") ?? plain.Mode, fields.Text("pivot"), fields.Integer("top_k", 1) ?? DefaultTopK,
             fields.Integer("max_covers", 1) ?? DefaultCovers, fields["pivot"]?.Location ?? fields.Location);
+    }
+
+    private static EnsembleExecution Execution(Fields owner) =>
+        owner["execution"] is { } node && Fields.Open(node, EnsembleKeys.Execution, owner.Problems) is { } fields && fields.Choice("members") is { } members
+            ? new EnsembleExecution(members, fields.PlaceOf("members")) : new EnsembleExecution("auto", null);
+
+    private static BaggingSpec? Bagging(Fields owner) =>
+        owner["bagging"] is { } node && Fields.Open(node, EnsembleKeys.Bagging, owner.Problems) is { } fields && fields.Text("data") is { } data
+            ? new BaggingSpec(data, fields.Integer("seed", 0) ?? 0, fields.Location) : null;
+
+    private static DType? ElementType(Fields fields)
+    {
+        var type = fields.ElementType("dtype");
+        if (type is null or DType.F32 or DType.BF16 or DType.F16)
+            return type;
+        fields.Problems.Error($"'dtype' is {fields.Text("dtype")}: members run in float32, bfloat16 or float16", fields.PlaceOf("dtype"));
+        return null;
     }
 
     private static GateSpec? Gate(Fields owner)

@@ -1,4 +1,5 @@
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Numerics;
 
 namespace MergeKit.Core.Recipes;
 
@@ -17,11 +18,20 @@ public sealed record EnsembleRecipe(
     string File, string? Name, EnsembleRule Rule, IReadOnlyList<EnsembleMember> Members, IReadOnlyDictionary<string, double> Parameters,
     EnsembleVocabulary Vocabulary, GateSpec? Gate, string? Context, string Yaml, SourceLocation Location) : IRecipeDocument
 {
-    /// <summary>For <c>contrastive</c>: difference or weighted.</summary>
+    /// <summary>One of <see cref="EnsembleRule.Variants"/>; null for the first.</summary>
     public string? Variant { get; init; }
 
     /// <summary>How the weights are to be learned; null where they are given.</summary>
     public LearnSettings? Learn { get; init; }
+
+    /// <summary>How the members are run.</summary>
+    public EnsembleExecution Execution { get; init; } = new("auto", null);
+
+    /// <summary>Of which data the members' bags are resamples.</summary>
+    public BaggingSpec? Bagging { get; init; }
+
+    /// <summary>The type of the members' weights; null: as stored.</summary>
+    public DType? Type { get; init; }
 
     /// <inheritdoc/>
     public IReadOnlyList<ModelReference> AllModels() => [.. Members.Select(member => member.Model).Distinct()];
@@ -33,13 +43,28 @@ public sealed record EnsembleRecipe(
 /// <param name="Role">Its part, for rules that name parts.</param>
 /// <param name="Dropout">Where given, the member stands for several passes with dropout.</param>
 /// <param name="Location">Where the entry stands.</param>
-public sealed record EnsembleMember(ModelReference Model, double? Weight, string? Role, DropoutSpec? Dropout, SourceLocation Location);
+public sealed record EnsembleMember(ModelReference Model, double? Weight, string? Role, DropoutSpec? Dropout, SourceLocation Location)
+{
+    /// <summary>The number of the resample that it was trained on; null for none.</summary>
+    public int? Bag { get; init; }
+}
 
 /// <summary>Monte-Carlo dropout (Gal and Ghahramani 2016): one model, several times, each time with other units left out.</summary>
 /// <param name="Rate">The share of units that is left out, above 0 and below 1.</param>
 /// <param name="Passes">How many times.</param>
 /// <param name="Seed">What decides which units.</param>
 public sealed record DropoutSpec(double Rate, int Passes, int Seed);
+
+/// <summary>Resamples that members were trained on.</summary>
+/// <param name="Data">The training data.</param>
+/// <param name="Seed">Decides the draws.</param>
+/// <param name="Location">Where it is stated.</param>
+public sealed record BaggingSpec(string Data, int Seed, SourceLocation Location);
+
+/// <summary>How members are run.</summary>
+/// <param name="Members">One of <see cref="EnsembleRules.Executions"/>.</param>
+/// <param name="Location">Where it is stated.</param>
+public sealed record EnsembleExecution(string Members, SourceLocation? Location);
 
 /// <summary>The weights of a gate: w = softmax(W phi + b).</summary>
 /// <param name="Weights">W, one row per member.</param>

@@ -95,7 +95,10 @@ internal static class MergeDocument
         var model = ModelReader.Read(fields, "model");
         var range = table.Find("layer_range") is null ? null : Range(fields);
         var parameters = ParameterReader.Read(fields);
-        return model is null ? null : new RecipeSource(model, range, parameters, fields.Location) { Statistics = table.Find("statistics") is null ? null : fields.Text("statistics") };
+        if (model is null)
+            return null;
+        var request = table.Find("statistics") is null ? null : StatisticsRequest.Read(fields);
+        return new RecipeSource(model, range, parameters, fields.Location) { Statistics = request?.Data.Count == 0 ? request.File : null, Recorded = request?.Data.Count > 0 ? request : null };
     }
 
     /// <summary>The value of <c>layer_range</c>.</summary>

@@ -109,6 +109,9 @@ public sealed record RecipeSource(ModelReference Model, LayerRange? Range, Param
 {
     /// <summary>The file with the model's statistics; null where none is named.</summary>
     public string? Statistics { get; init; }
+
+    /// <summary>How the model's statistics are to be recorded, in place of <see cref="Statistics"/>.</summary>
+    public StatisticsRequest? Recorded { get; init; }
 }
 
 /// <summary>Layers <paramref name="Start"/> to <paramref name="End"/> - 1 of a source, counted from zero.</summary>

@@ -62,6 +62,12 @@ public enum KeyType
     /// <summary>Names of the user's choice, each with a mapping with the keys of another table.</summary>
     Map,
 
+    /// <summary>A text, or a mapping with the keys of another table.</summary>
+    TextOrMapping,
+
+    /// <summary>A text, or a list, not empty, of texts.</summary>
+    TextOrTexts,
+
     /// <summary>The row for a token: a model, or a mapping with the keys of another table.</summary>
     TokenSource,
 

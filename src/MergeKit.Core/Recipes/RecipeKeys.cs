@@ -5,7 +5,19 @@ public static class RecipeKeys
 {
     private static readonly RecipeKey ModelKey = new("model", KeyType.Model, "The model: a folder, organisation/name, name@revision or model+adapter.", Required: true);
 
-    private static readonly RecipeKey Statistics = new("statistics", KeyType.Text, "A safetensors file (or folder of them) with the model's statistics, for the methods fisher and regmean.");
+    /// <summary>The mapping form of a model's statistics.</summary>
+    public static KeyTable StatisticsRequest { get; } = new("statisticsRequest", "a model's statistics",
+    [
+        new("data", KeyType.TextOrTexts, "Texts to run the model on (as for 'evaluate'); best some on which it is good.", Required: true),
+        new("file", KeyType.Text, "The safetensors file to keep them in; in the user's cache where not given. Once made it is used again."),
+        new("max_tokens", KeyType.Count, "Stop after so many tokens; 100,000 where not given."),
+        new("window", KeyType.Count, "Tokens of one sequence; 512 where not given."),
+        new("labels", KeyType.Text, "For fisher: sampled (drawn from the model, the default) or text (the empirical Fisher).") { Choices = Recipes.StatisticsRequest.LabelNames },
+        new("per", KeyType.Text, "For fisher: sequence (one gradient per sequence, the default) or token (one per token: exact, and as many times the work).") { Choices = Recipes.StatisticsRequest.ExampleNames },
+        new("seed", KeyType.Index, "For fisher: decides the sampled labels."),
+    ]);
+
+    private static readonly RecipeKey Statistics = new("statistics", KeyType.TextOrMapping, "The model's statistics, for the methods fisher and regmean: a safetensors file (or folder of them), or the texts to record them on.", Table: StatisticsRequest);
 
     /// <summary>The mapping form of a model's path.</summary>
     public static KeyTable ModelPath { get; } = new("modelPath", "a model path",
@@ -108,5 +120,5 @@ public static class RecipeKeys
 
     /// <summary>All tables.</summary>
     public static IReadOnlyList<KeyTable> All { get; } =
-        [Recipe, Module, Slice, Source, ModelEntry, Tokenizer, TokenRule, TokenSource, Condition, Model, ModelPath];
+        [Recipe, Module, Slice, Source, ModelEntry, StatisticsRequest, Tokenizer, TokenRule, TokenSource, Condition, Model, ModelPath];
 }

@@ -108,6 +108,8 @@ public static class RecipeSchema
         KeyType.Model or KeyType.TokenizerSource => TextOr(RecipeKeys.Model),
         KeyType.ModelPath => TextOr(RecipeKeys.ModelPath),
         KeyType.TokenSource => TextOr(RecipeKeys.TokenSource),
+        KeyType.TextOrMapping => TextOr(key.Table!),
+        KeyType.TextOrTexts => Parse("""{"anyOf":[{"type":"string","minLength":1},{"type":"array","items":{"type":"string","minLength":1},"minItems":1}]}"""),
         KeyType.ChatTemplate => new()
         {
             ["anyOf"] = new JsonArray(

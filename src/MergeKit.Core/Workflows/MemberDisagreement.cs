@@ -22,7 +22,12 @@ public sealed record ItemUncertainty(double PredictiveEntropy, double ExpectedEn
 /// <param name="Items">Item by item.</param>
 /// <param name="Means">The means with normal 95 % intervals, in the order of <see cref="ItemUncertainty"/>'s members.</param>
 /// <param name="Quarters">Share right by quarter of the items, from the least mutual information to the most.</param>
-public sealed record UncertaintyReport(string DataSet, IReadOnlyList<ItemUncertainty> Items, IReadOnlyList<MeanEstimate> Means, IReadOnlyList<double> Quarters);
+public sealed record UncertaintyReport(string DataSet, IReadOnlyList<ItemUncertainty> Items, IReadOnlyList<MeanEstimate> Means, IReadOnlyList<double> Quarters)
+{
+    /// <summary>Where every item was judged by the members that were not trained on it: how many items had to be left out, because fewer than two members were
+    /// not; null where all members judged all items.</summary>
+    public int? LeftOut { get; init; }
+}
 
 /// <summary>Runs several members (models, or passes of one under different dropout seeds) over the same items and measures how far they agree.</summary>
 public static class MemberDisagreement
@@ -31,15 +36,22 @@ public static class MemberDisagreement
     /// <param name="members">At least two, over one vocabulary.</param>
     /// <param name="data">Choices are classes; of other data every answer token is one prediction.</param>
     /// <param name="count">The most items.</param>
-    public static UncertaintyReport Run(IReadOnlyList<EvaluatedModel> members, DataSet data, int count)
+    /// <param name="bags">Where the data are what the members were trained on resamples of: which resample each; then an item is judged by the members that were
+    /// not trained on it (out of bag, Breiman 1996).</param>
+    public static UncertaintyReport Run(IReadOnlyList<EvaluatedModel> members, DataSet data, int count, MemberBags? bags = null)
     {
         if (members.Count < 2)
             throw new InputException($"uncertainty needs at least two members to disagree; got {members.Count}");
         if (members.FirstOrDefault(member => member.TokenizerId != members[0].TokenizerId) is { } other && data is not ChoiceDataSet)
             throw new InputException($"{other.Name} and {members[0].Name} have different tokenizers; only multiple choice can be compared between them");
+        if (bags is not null && data is TextDataSet { IsPlainText: true })
+            throw new InputException($"{data.Path}: a plain text has no items of which bags could be drawn; wanted JSON lines");
+        var fair = bags?.Fair(data.Count);
+        int[] taken = [.. Enumerable.Range(0, Math.Min(count, data.Count)).Where(item => fair is null || fair[item].Length > 1)];
+        IReadOnlyList<EvaluatedModel> Judges(int item) => fair is null ? members : [.. fair[item].Select(member => members[member])];
         ItemUncertainty[] items = [.. data is ChoiceDataSet choices
-            ? choices.Items.Take(count).Select(item => OfChoices(members, item, data))
-            : OfTokens(members, AnswerReader.Read(new ExampleSource(data.Path, Count: count), members[0].Encoder, members.Min(member => member.Model.MaxLength)))];
+            ? taken.Select(item => OfChoices(Judges(item), choices.Items[item], data))
+            : OfTokens(members, AnswerReader.Read(new ExampleSource(data.Path, Count: count), members[0].Encoder, members.Min(member => member.Model.MaxLength)), fair)];
         if (items.Length < 2)
             throw new InputException($"{data.Path}: {items.Length} items; uncertainty needs at least 2");
         MeanEstimate Mean(Func<ItemUncertainty, double> of) => Descriptive.Estimate([.. items.Select(of)]);
@@ -47,7 +59,10 @@ public static class MemberDisagreement
         return new UncertaintyReport(
             data.Name, items,
             [Mean(item => item.PredictiveEntropy), Mean(item => item.ExpectedEntropy), Mean(item => item.MutualInformation), Mean(item => item.Votes), Mean(item => item.Correct)],
-            [.. Enumerable.Range(0, 4).Select(q => sorted[(q * sorted.Length / 4)..Math.Max((q * sorted.Length / 4) + 1, (q + 1) * sorted.Length / 4)].Average(item => item.Correct))]);
+            [.. Enumerable.Range(0, 4).Select(q => sorted[(q * sorted.Length / 4)..Math.Max((q * sorted.Length / 4) + 1, (q + 1) * sorted.Length / 4)].Average(item => item.Correct))])
+        {
+            LeftOut = fair is null ? null : Math.Min(count, data.Count) - items.Length,
+        };
     }
 
     private static ItemUncertainty OfChoices(IReadOnlyList<EvaluatedModel> members, ChoiceQuestion item, DataSet data)
@@ -74,14 +89,16 @@ public static class MemberDisagreement
         }
     }
 
-    private static IEnumerable<ItemUncertainty> OfTokens(IReadOnlyList<EvaluatedModel> members, AnswerSet answers)
+    private static IEnumerable<ItemUncertainty> OfTokens(IReadOnlyList<EvaluatedModel> members, AnswerSet answers, IReadOnlyList<int[]>? fair)
     {
         var size = members.Min(member => member.Model.VocabularySize);
         ILogitRows[] rows = [.. members.Select(member => member.Model.Rows(answers.Requests))];
         try
         {
-            var tokens = Enumerable.Range(0, answers.Gold.Length).Select(t => OfToken(members, rows, t, size, answers.Gold[t])).ToArray();
-            foreach (var example in tokens.Zip(answers.Clusters).GroupBy(pair => pair.Second, pair => pair.First))
+            int[] all = [.. Enumerable.Range(0, members.Count)];
+            var tokens = Enumerable.Range(0, answers.Gold.Length).Select(t => (Example: answers.Clusters[t], Place: t, Judges: fair?[answers.Clusters[t]] ?? all))
+                .Where(token => token.Judges.Length > 1).Select(token => (token.Example, Result: OfToken(members, rows, token.Judges, token.Place, size, answers.Gold[token.Place]))).ToArray();
+            foreach (var example in tokens.GroupBy(token => token.Example, token => token.Result))
                 yield return new ItemUncertainty(
                     example.Average(token => token.PredictiveEntropy), example.Average(token => token.ExpectedEntropy), example.Average(token => token.MutualInformation),
                     example.Average(token => token.Votes), example.Average(token => token.Correct));
@@ -92,13 +109,13 @@ public static class MemberDisagreement
         }
     }
 
-    private static ItemUncertainty OfToken(IReadOnlyList<EvaluatedModel> members, ILogitRows[] rows, int position, int size, int gold)
+    private static ItemUncertainty OfToken(IReadOnlyList<EvaluatedModel> members, ILogitRows[] rows, int[] judges, int position, int size, int gold)
     {
-        var probabilities = new double[members.Count][];
-        for (var k = 0; k < members.Count; k++)
+        var probabilities = new double[judges.Length][];
+        for (var k = 0; k < judges.Length; k++)
         {
-            var logits = new float[members[k].Model.VocabularySize];
-            rows[k].Read(position, logits);
+            var logits = new float[members[judges[k]].Model.VocabularySize];
+            rows[judges[k]].Read(position, logits);
             probabilities[k] = RowMath.Softmax(Array.ConvertAll(logits[..size], value => (double)value));
         }
 

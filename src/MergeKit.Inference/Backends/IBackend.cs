@@ -13,12 +13,23 @@ public interface IMatrix
     int Columns { get; }
 }
 
+/// <summary>Where a block of a matrix comes from, by the names that the architecture gives its tensors.</summary>
+/// <param name="Weight">The tensor.</param>
+/// <param name="Offset">The block's first element there.</param>
+/// <param name="Bias">The tensor of the block's biases; null for none.</param>
+/// <param name="BiasOffset">The block's first bias there.</param>
+public sealed record MatrixOrigin(string Weight, long Offset = 0, string? Bias = null, int BiasOffset = 0);
+
 /// <summary>What a matrix is made of.</summary>
 /// <param name="Blocks">Stored tensors, each [out, in] or, transposed, [in, out]; their rows one below the other.</param>
 /// <param name="StoredTransposed">Whether they are stored [in, out].</param>
 /// <param name="Bias">Over all rows; null for none.</param>
 /// <param name="Gate">Whether rows are those of gate and up, and in which order.</param>
-public sealed record MatrixSource(IReadOnlyList<WeightTensor> Blocks, bool StoredTransposed, float[]? Bias, GateKind Gate = GateKind.None);
+public sealed record MatrixSource(IReadOnlyList<WeightTensor> Blocks, bool StoredTransposed, float[]? Bias, GateKind Gate = GateKind.None)
+{
+    /// <summary>Where each block comes from; empty where no gradients are asked for.</summary>
+    public IReadOnlyList<MatrixOrigin> Origins { get; init; } = [];
+}
 
 /// <summary>Activations of a batch, [tokens, width] in float32, where the backend computes.</summary>
 public interface IBuffer : IDisposable
@@ -129,6 +140,9 @@ public interface IBackend : IDisposable
     /// <summary>The id with the largest logit for each of some rows; the lowest id wins ties. -1 where that logit is no finite number.</summary>
     void ArgMax(HeadWeights weights, IBuffer hidden, ReadOnlySpan<int> rows, Span<int> ids);
 
+    /// <summary>Draws the next token of a row; -1 where this backend leaves it to the caller, or the largest logit is no finite number.</summary>
+    int Draw(HeadWeights weights, IBuffer hidden, int row, in DrawRule rule) => -1;
+
     /// <summary>The most probable next token of every row, perhaps not known yet; a batch made by <see cref="ForwardBatch.Follow"/> can go on from there.</summary>
     IPendingIds QueueArgMax(HeadWeights weights, IBuffer hidden);
 
@@ -139,6 +153,19 @@ public interface IBackend : IDisposable
         for (var start = 0; start < logits.Length; start += vocabulary)
             Logits(weights, hidden, first++, logits.Slice(start, vocabulary));
     }
+
+    /// <summary>ln p of one target per row under a combined law, and whether it was the most probable id. Called on the first head's
+    /// backend; nobody else uses the backends of any of the heads meanwhile. Logits are finite: a sum that is NaN or plus infinity is an error
+    /// (<see cref="Core.Ensembles.EnsembleError.NotANumber"/>).</summary>
+    /// <param name="heads">The heads and their rule.</param>
+    /// <param name="targets">One id per row.</param>
+    /// <param name="logProbs">Receives ln p(target).</param>
+    /// <param name="isArgMax">Receives whether the target had the largest combined score; the lowest id wins ties.</param>
+    /// <returns>False where this backend has no way for these heads or this rule; then nothing has been written, and rows of logits are combined on the CPU.</returns>
+    bool TryScoreCombined(CombinedHeads heads, ReadOnlySpan<int> targets, Span<float> logProbs, Span<bool> isArgMax) => false;
+
+    /// <summary>The combined laws, normalised log-probabilities [rows, vocabulary]. As <see cref="TryScoreCombined"/> otherwise.</summary>
+    bool TryCombine(CombinedHeads heads, Span<float> logProbs) => false;
 
     /// <summary>Copies one row to another buffer, which then has that row only.</summary>
     void CopyRow(IBuffer source, int row, IBuffer destination) => CopyRows(source, [row], destination);

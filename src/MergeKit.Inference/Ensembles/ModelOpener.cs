@@ -27,6 +27,9 @@ public sealed class ModelOpener(
     /// <summary>Whether a text names a recipe file.</summary>
     public static bool IsRecipe(string path) => RecipeEndings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase) && File.Exists(path);
 
+    /// <summary>Where models run unless something else is said.</summary>
+    internal DeviceChoice Device => device;
+
     /// <summary>Where a data file of a recipe lies: from the working folder, or beside the recipe.</summary>
     internal string PathOf(string path, string recipe)
     {
@@ -39,11 +42,12 @@ public sealed class ModelOpener(
     /// <param name="model">A recipe file, or anything that <see cref="ModelFolder.Open"/> takes.</param>
     /// <param name="name">What to call it.</param>
     /// <param name="share">Where given, stands between a checkpoint's tensors and the model.</param>
+    /// <param name="on">Where a folder's model runs, if not where all do.</param>
     /// <exception cref="InputException">It cannot be used.</exception>
-    public OpenedModel Open(string model, string name, Func<IWeightSource, IWeightSource>? share = null)
+    public OpenedModel Open(string model, string name, Func<IWeightSource, IWeightSource>? share = null, DeviceChoice? on = null)
     {
         if (!IsRecipe(model))
-            return OpenedModel.Of(ModelFolder.Open(model, name, plan.Threads, device, share));
+            return OpenedModel.Of(ModelFolder.Open(model, name, plan.Threads, on ?? device, share));
         var documents = RecipeReader.ReadDocuments(model);
         var made = documents.Where(document => document is EnsembleRecipe or Recipe).ToList();
         if (made.Count == 0)
@@ -56,15 +60,16 @@ public sealed class ModelOpener(
     /// <param name="scope">Where it stands.</param>
     /// <param name="name">What to call it.</param>
     /// <param name="share">Where given, stands between a checkpoint's tensors and the model.</param>
+    /// <param name="on">Where a folder's model runs, if not where all do.</param>
     /// <exception cref="InputException">It cannot be used.</exception>
-    public OpenedModel Open(ModelReference reference, RecipeScope scope, string name, Func<IWeightSource, IWeightSource>? share = null)
+    public OpenedModel Open(ModelReference reference, RecipeScope scope, string name, Func<IWeightSource, IWeightSource>? share = null, DeviceChoice? on = null)
     {
         var document = scope.Documents.FirstOrDefault(other => RecipeSet.Names(reference, other));
         if (document is not null && reference.Adapter is null && !(document is Recipe && plan.NamedResults.ContainsKey(document.Name!)))
             return Open(document, scope, name);
         try
         {
-            return Open(locate(reference, scope.File), name, share);
+            return Open(locate(reference, scope.File), name, share, on);
         }
         catch (InputException e)
         {

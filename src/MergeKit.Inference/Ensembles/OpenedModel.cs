@@ -2,6 +2,7 @@ using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Evaluation;
 using MergeKit.Core.Models;
 using MergeKit.Core.Tokenization;
+using MergeKit.Core.Workflows;
 using MergeKit.Inference.Checking;
 
 namespace MergeKit.Inference.Ensembles;
@@ -31,6 +32,9 @@ public sealed class OpenedModel(ILanguageModel model, ITextEncoder encoder, stri
 
     /// <summary>Bytes of weights that one step reads.</summary>
     public long WeightBytes { get; init; }
+
+    /// <summary>For an ensemble of models that were trained on resamples: which member on which, place by place.</summary>
+    public MemberBags? Bags { get; init; }
 
     /// <summary>What was odd but usable.</summary>
     public IReadOnlyList<Problem> Warnings { get; init; } = [];

@@ -26,19 +26,31 @@ internal sealed class BackendFactory(DeviceChoice device, int? threads, Candidat
             return new CpuBackend(network, threads);
         var (usable, reasons) = CudaDevice.Discover();
         var candidates = usable.Where(gpu => device.IsAuto || gpu.Index == device.Cuda).ToList();
-        if (candidates.Count == 0)
-            return device.IsAuto ? new CpuBackend(network, threads) : throw Refuse(usable, reasons);
+        if (candidates.Count == 0 && !device.IsAuto)
+            throw Refuse(usable, reasons);
+        if (usable.Count == 0 && CudaDevice.HasDriver)
+            _notes.AddRange(reasons.Select(reason => Problem.Warning($"{source.Name}: the CPU is used: {reason}")));
         var plan = DevicePlan.For(architecture, config, network, source) with { Parents = candidate?.DeviceBytes ?? 0 };
         foreach (var gpu in candidates)
         {
-            var cuda = new CudaContext(gpu.Index);
-            var (free, total) = cuda.Memory.Available();
-            if (plan.Shortage(free, total) is not { } shortage)
-                return Make(cuda, network, plan.Type);
-            cuda.Dispose();
+            string obstacle;
+            try
+            {
+                var cuda = new CudaContext(gpu.Index);
+                var (free, total) = cuda.Memory.Available();
+                if (plan.Shortage(free, total) is not { } shortage)
+                    return Make(cuda, network, plan.Type);
+                cuda.Dispose();
+                obstacle = shortage;
+            }
+            catch (CudaException exception)
+            {
+                obstacle = exception.Message;
+            }
+
             if (!device.IsAuto)
-                throw new EnvironmentException($"{source.Name}: cuda:{gpu.Index} ({gpu.Name}): {shortage}; --device cpu runs it on the CPU");
-            _notes.Add(Problem.Warning($"{source.Name}: cuda:{gpu.Index} ({gpu.Name}) is not used: {shortage}"));
+                throw new EnvironmentException($"{source.Name}: cuda:{gpu.Index} ({gpu.Name}): {obstacle}; --device cpu runs it on the CPU");
+            _notes.Add(Problem.Warning($"{source.Name}: cuda:{gpu.Index} ({gpu.Name}) is not used: {obstacle}"));
         }
 
         return new CpuBackend(network, threads);
@@ -52,6 +64,7 @@ internal sealed class BackendFactory(DeviceChoice device, int? threads, Candidat
         }
         catch
         {
+            candidate?.Detach();
             cuda.Dispose();
             throw;
         }

@@ -48,11 +48,26 @@ internal sealed class Engine : IDisposable
     public Lock.Scope Enter()
     {
         var scope = _gate.EnterScope();
-        if (!_disposed && _owner is not { _disposed: true })
+        if (!IsGone)
             return scope;
         scope.Dispose();
-        throw new ObjectDisposedException(nameof(LanguageModel), "the model was disposed of");
+        throw Gone();
     }
+
+    /// <summary>Takes the engine if nobody has it; <see cref="Exit"/> gives it back.</summary>
+    /// <exception cref="ObjectDisposedException">The weights are gone.</exception>
+    public bool TryEnter()
+    {
+        if (!_gate.TryEnter())
+            return false;
+        if (!IsGone)
+            return true;
+        _gate.Exit();
+        throw Gone();
+    }
+
+    /// <summary>Gives back what <see cref="TryEnter"/> took.</summary>
+    public void Exit() => _gate.Exit();
 
     /// <summary>Binds a source's tensors; the engine owns the source from here on, also where this fails.</summary>
     public static Engine Create(ModelConfig config, IWeightSource source, bool encoder, BackendMaker createBackend)
@@ -121,6 +136,10 @@ internal sealed class Engine : IDisposable
         if (length > Network.MaxLength)
             throw new InputException($"{name}: a sequence of {length} tokens is longer than the model's context of {Network.MaxLength}");
     }
+
+    private bool IsGone => _disposed || _owner is { _disposed: true };
+
+    private static ObjectDisposedException Gone() => new(nameof(LanguageModel), "the model was disposed of");
 
     public void Dispose()
     {

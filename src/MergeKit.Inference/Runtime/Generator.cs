@@ -59,6 +59,8 @@ public sealed class Generator(ILanguageModel model, Sampler sampler, IReadOnlySe
     {
         if (sampler.IsArgMax && session is IGreedySession greedy && greedy.NextArgMax() is var id and >= 0)
             return id;
+        if (sampler.Rule(step) is { } rule && session is IDrawingSession drawing && drawing.NextDraw(rule) is var drawn and >= 0)
+            return drawn;
         session.NextLogits(logits);
         return sampler.Next(logits, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(history), step);
     }

@@ -4,6 +4,7 @@ using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Inputs;
 using MergeKit.Core.Models;
 using MergeKit.Inference.Backends;
+using MergeKit.Inference.Backends.Cpu;
 
 namespace MergeKit.Inference.Runtime;
 
@@ -111,10 +112,23 @@ public sealed class LanguageModel : IBatchGenerator
     /// <inheritdoc/>
     public ILogitRows Rows(ISession session, ReadOnlySpan<int> continuation) => ((Session)session).Rows(continuation);
 
+    /// <inheritdoc/>
+    public void Append(IReadOnlyList<(ISession Session, ReadOnlyMemory<int> Ids)> parts) => Session.Append(parts);
+
     /// <summary>Runs whole sequences in one ragged batch and keeps what <paramref name="options"/> ask for at every position.</summary>
     /// <exception cref="InputException">A sequence is empty, too long, or has ids outside the vocabulary.</exception>
     public IReadOnlyList<ForwardTrace> Trace(IReadOnlyList<ReadOnlyMemory<int>> sequences, TraceOptions options) =>
         Tracer.Run(Name, _engine, sequences, options);
+
+    /// <summary>Whether it runs on the CPU.</summary>
+    internal bool IsOnCpu => _engine.Backend is CpuBackend;
+
+    /// <summary>On the CPU: leaves some of its threads to models that run at the same time.</summary>
+    internal void UseThreads(int threads)
+    {
+        using (_engine.Enter())
+            (_engine.Backend as CpuBackend)?.UseThreads(threads);
+    }
 
     /// <summary>Lets the source's memory be written between two passes, and binds the tensors anew.</summary>
     internal void Rebind(Action write) => _engine.Rebind(write);

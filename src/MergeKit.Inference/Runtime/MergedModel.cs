@@ -72,6 +72,17 @@ public sealed class MergedModel : IDisposable
         }
     }
 
+    /// <summary>Merges on the CPU and opens the result on a device, for a model that stays what it is: no parents are kept there.</summary>
+    /// <param name="name">What to call it.</param>
+    /// <param name="plan">The plan.</param>
+    /// <param name="device">Where it runs.</param>
+    /// <param name="threads">Workers of the model on the CPU; null for one per processor.</param>
+    /// <param name="cancellation">Stops the merge between chunks.</param>
+    /// <exception cref="InputException">The plan has errors or is of raw state dicts, or the architecture cannot be run.</exception>
+    /// <exception cref="EnvironmentException">The device was asked for by name and cannot be used, or has too little memory.</exception>
+    public static MergedModel OpenOnce(string name, MergePlan plan, DeviceChoice device, int? threads = null, CancellationToken cancellation = default) => Open(
+        name, plan, (config, source) => LanguageModel.FromSource(name, config, source, threads, device), MemoryPrecision.AsWritten, cancellation);
+
     /// <summary>The same on a backend that copies weights to where it computes.</summary>
     /// <param name="name">What to call it.</param>
     /// <param name="plan">The plan.</param>
@@ -80,13 +91,17 @@ public sealed class MergedModel : IDisposable
     /// <param name="cancellation">Stops the merge between chunks.</param>
     public static MergedModel Open(
         string name, MergePlan plan, Func<NetworkSpec, IBackend> createBackend, MemoryPrecision precision = MemoryPrecision.AsWritten,
-        CancellationToken cancellation = default)
+        CancellationToken cancellation = default) =>
+        Open(name, plan, (config, source) => LanguageModel.FromSource(name, config, source, createBackend), precision, cancellation);
+
+    private static MergedModel Open(
+        string name, MergePlan plan, Func<ModelConfig, IWeightSource, LanguageModel> make, MemoryPrecision precision, CancellationToken cancellation)
     {
         var config = Config(name, plan);
         var source = new MergedWeightSource(name, plan, precision, cancellation);
         try
         {
-            LanguageModel Make() => LanguageModel.FromSource(name, config, new Lent(source), createBackend);
+            LanguageModel Make() => make(config, new Lent(source));
             return new MergedModel(source, Make(), Make);
         }
         catch

@@ -1,6 +1,7 @@
 using System.Numerics.Tensors;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Numerics;
+using MergeKit.Inference.Backends;
 
 namespace MergeKit.Inference.Runtime;
 
@@ -20,6 +21,10 @@ public sealed class Sampler
     /// <summary>Whether the draw is that of the largest logit as the model gives it.</summary>
     public bool IsArgMax => _options is { RepetitionPenalty: 1 } and ({ Temperature: 0 } or { TopK: 1 });
 
+    /// <summary>The draw as a rule for whoever has the logits; null where it depends on the text, or is no draw.</summary>
+    internal DrawRule? Rule(long step) => _options is { RepetitionPenalty: 1, Temperature: > 0, TopK: not 1 }
+        ? new DrawRule(_options.Temperature, _options.TopK, _options.TopP, _options.MinP, Uniform(step)) : null;
+
     /// <summary>Draws an id.</summary>
     /// <param name="logits">One per id; overwritten.</param>
     /// <param name="history">Ids already there, for the repetition penalty.</param>
@@ -34,7 +39,9 @@ public sealed class Sampler
         if (_options.Temperature == 0 || _options.TopK == 1)
             return best;
         var candidates = Candidates(logits, logits[best]);
-        return Draw(candidates, Kept(candidates), step);
+        var kept = candidates.GetRange(0, Kept(candidates));
+        kept.Sort((x, y) => x.Id.CompareTo(y.Id));
+        return Draw(kept, Uniform(step));
     }
 
     private void Penalise(Span<float> logits, ReadOnlySpan<int> history)
@@ -113,24 +120,26 @@ public sealed class Sampler
         return count;
     }
 
-    private int Draw(List<Candidate> candidates, int count, long step)
+    private static int Draw(List<Candidate> kept, double uniform)
     {
-        var total = 0.0;
-        for (var i = 0; i < count; i++)
-            total += candidates[i].Weight;
-        var (high, low, _, _) = Philox.Block(_options.Seed, (ulong)step, 0);
-        var threshold = (((ulong)high << 21) ^ (low >> 11)) * (1.0 / (1UL << 53)) * total;
+        var threshold = uniform * kept.Sum(candidate => candidate.Weight);
         var last = 0;
-        for (var i = 0; i < count; i++)
+        for (var i = 0; i < kept.Count; i++)
         {
-            if (candidates[i].Weight > 0)
+            if (kept[i].Weight > 0)
                 last = i;
-            threshold -= candidates[i].Weight;
+            threshold -= kept[i].Weight;
             if (threshold < 0)
                 break;
         }
 
-        return candidates[last].Id;
+        return kept[last].Id;
+    }
+
+    private double Uniform(long step)
+    {
+        var (high, low, _, _) = Philox.Block(_options.Seed, (ulong)step, 0);
+        return (((ulong)high << 21) ^ (low >> 11)) * (1.0 / (1UL << 53));
     }
 
     private readonly record struct Candidate(int Id, float Logit, double Weight);

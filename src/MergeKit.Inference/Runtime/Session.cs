@@ -5,11 +5,12 @@ using MergeKit.Inference.Backends;
 namespace MergeKit.Inference.Runtime;
 
 /// <summary>One growing sequence of a <see cref="LanguageModel"/>.</summary>
-internal sealed class Session(string name, Engine engine) : IGreedySession
+internal sealed class Session(string name, Engine engine) : IGreedySession, IDrawingSession
 {
     private readonly IKvCache _cache = engine.Backend.CreateCache();
     private readonly IBuffer _last = engine.Backend.CreateBuffer();
     private readonly List<int> _ids = [];
+    private HiddenRows? _next;
     private bool _lastIsCurrent;
 
     /// <inheritdoc/>
@@ -44,6 +45,26 @@ internal sealed class Session(string name, Engine engine) : IGreedySession
     }
 
     /// <inheritdoc/>
+    public IJoinableRows NextRow()
+    {
+        Refresh();
+        return _next ??= HiddenRows.Of(engine, _last);
+    }
+
+    /// <summary>Feeds several sessions of one engine in one pass, or one after the other where that would be too long.</summary>
+    public static void Append(IReadOnlyList<(ISession Session, ReadOnlyMemory<int> Ids)> parts)
+    {
+        if (parts.Count == 1 || parts.Sum(part => (long)part.Ids.Length) > ((Session)parts[0].Session).TokensPerPass)
+        {
+            foreach (var (session, ids) in parts)
+                session.Append(ids.Span);
+            return;
+        }
+
+        AppendTogether([.. parts.Select(part => ((Session)part.Session, part.Ids))]);
+    }
+
+    /// <inheritdoc/>
     public int NextArgMax()
     {
         Refresh();
@@ -51,6 +72,14 @@ internal sealed class Session(string name, Engine engine) : IGreedySession
         using (engine.Enter())
             engine.Backend.ArgMax(engine.Weights.Head, _last, [0], new Span<int>(ref id));
         return id;
+    }
+
+    /// <inheritdoc/>
+    public int NextDraw(in DrawRule rule)
+    {
+        Refresh();
+        using (engine.Enter())
+            return engine.Backend.Draw(engine.Weights.Head, _last, 0, rule);
     }
 
     /// <inheritdoc/>
@@ -118,6 +147,44 @@ internal sealed class Session(string name, Engine engine) : IGreedySession
 
             _ids.AddRange(part.Span);
             (start, _lastIsCurrent) = (start + part.Length, true);
+        }
+    }
+
+    private int TokensPerPass => engine.Backend.TokensPerPass;
+
+    private static void AppendTogether((Session Session, ReadOnlyMemory<int> Ids)[] parts)
+    {
+        foreach (var (session, ids) in parts)
+            session.Check(ids.Span);
+        parts[0].Session.ForwardTogether(parts);
+        foreach (var (session, ids) in parts)
+        {
+            session._ids.AddRange(ids.Span);
+            session._lastIsCurrent = true;
+        }
+    }
+
+    private void ForwardTogether((Session Session, ReadOnlyMemory<int> Ids)[] parts)
+    {
+        try
+        {
+            using (engine.Enter())
+            {
+                var batch = ForwardBatch.Continue([.. parts.Select(part => new SequencePart(part.Session._cache, part.Ids))]);
+                var output = engine.Transformer.Forward(batch);
+                for (var i = 0; i < parts.Length; i++)
+                    engine.Backend.CopyRow(output, batch.Sequences[i].Start + batch.Sequences[i].Count - 1, parts[i].Session._last);
+            }
+        }
+        catch
+        {
+            foreach (var (session, _) in parts)
+            {
+                session._cache.Truncate(session._ids.Count);
+                session._lastIsCurrent = false;
+            }
+
+            throw;
         }
     }
 

@@ -95,9 +95,12 @@ internal sealed class WeightLoader
         float[]? downBias = packed.Biases is { } both ? Vector(() => _lookup.Read(both.Down.Name, both.Down.Shape)) : null;
         return Experts(
             spec, packed.Interleaved ? GateKind.Interleaved : GateKind.Halves,
-            expert => new MatrixSource([gateUp.At(expert)], packed.StoredTransposed, Part(gateUpBias, expert, 2 * spec.Intermediate)),
-            expert => new MatrixSource([down.At(expert)], packed.StoredTransposed, Part(downBias, expert, _network.HiddenSize)));
+            expert => new MatrixSource([gateUp.At(expert)], packed.StoredTransposed, Part(gateUpBias, expert, 2 * spec.Intermediate)) { Origins = [Origin(packed.GateUp, packed.Biases?.GateUp, expert)] },
+            expert => new MatrixSource([down.At(expert)], packed.StoredTransposed, Part(downBias, expert, _network.HiddenSize)) { Origins = [Origin(packed.Down, packed.Biases?.Down, expert)] });
     }
+
+    private static MatrixOrigin Origin(TensorSpec all, TensorSpec? biases, int expert) =>
+        new(all.Name, expert * all.Shape.Skip(1).Aggregate(1L, (product, extent) => product * extent), biases?.Name, biases is null ? 0 : (int)(expert * biases.Shape[^1]));
 
     private IReadOnlyList<MlpWeights> Separate(MoeSpec spec) => Experts(
         spec, GateKind.Halves, expert => Source(spec.Experts[expert].Gate!, spec.Experts[expert].Up!), expert => Source(spec.Experts[expert].Down));
@@ -132,7 +135,11 @@ internal sealed class WeightLoader
             return new HeadWeights(spec, Matrix(spec.Output), transform, Norm(spec.TransformNorm));
         _lookup.Accept(name);
         var bias = spec.Output.HasBias ? Vector(() => _lookup.Read(spec.Output.BiasName, spec.Output.Out)) : null;
-        var output = _backend.LoadMatrix(new MatrixSource([Tensor(_network.Embedding.Tokens)], spec.Output.StoredTransposed, bias));
+        var table = _network.Embedding.Tokens;
+        var output = _backend.LoadMatrix(new MatrixSource([Tensor(table)], spec.Output.StoredTransposed, bias)
+        {
+            Origins = [new MatrixOrigin(table.Name, 0, bias is null ? null : spec.Output.BiasName)],
+        });
         return new HeadWeights(spec, output, transform, Norm(spec.TransformNorm));
     }
 
@@ -146,7 +153,10 @@ internal sealed class WeightLoader
         var bias = blocks.Any(block => block.HasBias)
             ? Vector(() => [.. blocks.SelectMany(block => block.HasBias ? _lookup.Read(block.BiasName, block.Out) : new float[block.Out])])
             : null;
-        return new MatrixSource(tensors, blocks[0].StoredTransposed, bias);
+        return new MatrixSource(tensors, blocks[0].StoredTransposed, bias)
+        {
+            Origins = [.. blocks.Select(block => new MatrixOrigin(block.Name + ".weight", 0, block.HasBias ? block.BiasName : null))],
+        };
     }
 
     private NormWeights? Norm(NormSpec? spec)

@@ -58,7 +58,7 @@ internal sealed class InputProducts(IReadOnlyDictionary<nint, string> names, Reg
     }
 
     /// <summary>The means over tokens as tensors <c>NAME.gram</c> [in, in].</summary>
-    public IReadOnlyList<MemoryTensor> Tensors()
+    public IReadOnlyList<FloatTensor> Tensors()
     {
         var seen = _sums.Values.Where(sums => sums.Tokens > 0).ToList();
         if (seen.Count == 0)
@@ -66,13 +66,13 @@ internal sealed class InputProducts(IReadOnlyDictionary<nint, string> names, Reg
         return [.. seen.SelectMany(Tensors).OrderBy(tensor => tensor.Name, StringComparer.Ordinal)];
     }
 
-    private static IEnumerable<MemoryTensor> Tensors(Sums sums)
+    private static IEnumerable<FloatTensor> Tensors(Sums sums)
     {
         var values = new float[checked(sums.Rows.Length * sums.Rows.Length)];
         for (var i = 0; i < sums.Rows.Length; i++)
             for (var j = 0; j < sums.Rows.Length; j++)
                 values[i * sums.Rows.Length + j] = (float)(sums.Rows[i][j] / sums.Tokens);
-        return sums.Names.Select(name => MemoryTensor.Of(name[..^".weight".Length] + ".gram", [sums.Rows.Length, sums.Rows.Length], values));
+        return sums.Names.Select(name => new FloatTensor(name[..^".weight".Length] + ".gram", [sums.Rows.Length, sums.Rows.Length], values));
     }
 }
 

@@ -72,6 +72,39 @@ public sealed class DistillCommandTests : IDisposable
     [Theory]
     [InlineData("mc_val.jsonl")]
     [InlineData("exact_val.jsonl")]
+    public void Members_of_bags_are_judged_on_what_they_were_not_trained_on(string data)
+    {
+        var recipe = _files.Write("bags.yml", $"""
+            ensemble: linear
+            models:
+            - model: "{WorkflowFiles.Model("base")}"
+              bag: 0
+            - model: "{WorkflowFiles.Model("ft-arithmetic")}"
+              bag: 1
+            - model: "{WorkflowFiles.Model("ft-code")}"
+              bag: 2
+            bagging:
+              data: "{WorkflowFiles.Data(data)}"
+              seed: 4
+            """);
+        Assert.Equal(0, CommandLine.Run(["bag", WorkflowFiles.Data(data), _files.Join("bags"), "--bags", "3", "--seed", "4"]).ExitCode);
+        var manifest = JsonDocument.Parse(File.ReadAllText(_files.Join("bags/bags.json"))).RootElement;
+        var outside = manifest.GetProperty("bags").EnumerateArray().Select(bag => bag.GetProperty("out_of_bag").EnumerateArray().Select(item => item.GetInt32()).ToHashSet()).ToList();
+        var judged = Enumerable.Range(0, 30).Count(item => outside.Count(bag => bag.Contains(item)) > 1);
+        var run = CommandLine.Run(["uncertainty", recipe, "--data", WorkflowFiles.Data(data), "--limit", "30", "--json"]);
+        Assert.True(run.ExitCode == 0, run.ToString());
+        var report = JsonDocument.Parse(run.Output).RootElement[0];
+        Assert.True(report.GetProperty("out_of_bag").GetBoolean());
+        Assert.Equal((judged, 30 - judged), (report.GetProperty("items").GetArrayLength(), report.GetProperty("left_out").GetInt32()));
+        Assert.InRange(judged, 5, 25);
+        Assert.Contains("out of bag", CommandLine.Run(["uncertainty", recipe, "--data", WorkflowFiles.Data(data), "--limit", "30"]).Output, StringComparison.Ordinal);
+        Assert.Equal(2, CommandLine.Run(["bag", WorkflowFiles.Data(data), _files.Join("bags")]).ExitCode);
+        Assert.Equal(2, CommandLine.Run(["bag", _files.Join("none.jsonl"), _files.Join("other"), "--seed", "-1"]).ExitCode);
+    }
+
+    [Theory]
+    [InlineData("mc_val.jsonl")]
+    [InlineData("exact_val.jsonl")]
     public void Uncertainty_adds_up(string data)
     {
         var run = CommandLine.Run(["uncertainty", WorkflowFiles.Model("base"), WorkflowFiles.Model("ft-arithmetic"), WorkflowFiles.Model("ft-code"), "--data", WorkflowFiles.Data(data), "--limit", "30", "--json"]);

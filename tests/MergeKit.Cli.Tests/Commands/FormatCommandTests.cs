@@ -115,6 +115,55 @@ public sealed class FormatCommandTests : IDisposable
     }
 
     [Fact]
+    public void Fisher_information_is_recorded_kept_and_merged()
+    {
+        File.WriteAllText(_scratch.Join("t.txt"), string.Concat(Enumerable.Repeat("int main(void) { return 0; }\n", 40)));
+        string[] Command(string model, string name, params string[] more) => ["statistics", model, "-m", "fisher", "-d", _scratch.Join("t.txt"), "-o", _scratch.Join(name), "--max-tokens", "200", "--window", "64", .. more];
+        var made = CommandLine.Run(Command(Base, "a.safetensors"));
+        Assert.True(made.ExitCode == 0, made.ToString());
+        Assert.DoesNotContain("already", made.Output, StringComparison.Ordinal);
+        Assert.Contains("already, of the same model", CommandLine.Run(Command(Base, "a.safetensors")).Output, StringComparison.Ordinal);
+        var other = CommandLine.Run(Command(Base, "a.safetensors", "--labels", "text"));
+        Assert.Equal(2, other.ExitCode);
+        Assert.Contains("labels: sampled, seed 0, wanted text", other.Error, StringComparison.Ordinal);
+        Assert.Contains("--labels goes with --method fisher", CommandLine.Run(["statistics", Base, "-d", "x", "-o", "y", "--labels", "text"]).Error, StringComparison.Ordinal);
+        File.WriteAllText(_scratch.Join("r.yml"), $"""
+            merge_method: fisher
+            dtype: float32
+            models:
+            - model: {Base}
+              statistics: {_scratch.Join("a.safetensors")}
+            - model: {Tuned}
+              statistics:
+                data: {_scratch.Join("t.txt")}
+                file: {_scratch.Join("b.safetensors")}
+                max_tokens: 200
+                window: 64
+            """);
+        var plan = CommandLine.Run(["plan", _scratch.Join("r.yml"), "--summary"]);
+        Assert.True(plan.ExitCode == 0, plan.ToString());
+        Assert.Contains("operations on the CPU", plan.Error, StringComparison.Ordinal);
+        Assert.False(File.Exists(_scratch.Join("b.safetensors")));
+        var run = CommandLine.Run(["run", _scratch.Join("r.yml"), _scratch.Join("out")]);
+        Assert.True(run.ExitCode == 0, run.ToString());
+        Assert.Contains("check: passed", run.Output, StringComparison.Ordinal);
+        AssertWeighted("model.layers.1.mlp.up_proj.weight");
+        AssertWeighted("model.embed_tokens.weight");
+    }
+
+    /// <summary>(Fa Wa + Fb Wb) / (Fa + Fb) with F at least 1e-6 of the tensor's mean.</summary>
+    private void AssertWeighted(string name)
+    {
+        double[] Values(string folder) => LoadedTensor.LoadAll(folder)[name].Values();
+        double[] Fisher(string file) => Floored(LoadedTensor.LoadAll(_scratch.Join(file))[name].Values());
+        static double[] Floored(double[] values) => Array.ConvertAll(values, value => Math.Max(value, 1e-6 * values.Average()));
+        var (a, b, fa, fb, merged) = (Values(Base), Values(Tuned), Fisher("a.safetensors"), Fisher("b.safetensors"), Values(_scratch.Join("out")));
+        Assert.True(fa.Average() > 1e-8);
+        for (var i = 0; i < a.Length; i++)
+            Assert.Equal((fa[i] * a[i] + fb[i] * b[i]) / (fa[i] + fb[i]), merged[i], 1e-4 * Math.Abs(merged[i]) + 1e-6);
+    }
+
+    [Fact]
     public void A_shuffled_stack_is_a_recipe_that_runs()
     {
         var run = CommandLine.Run(["layer-shuffle", "-m", Base, "-m", $"{Tuned},3", "--random-seed", "4", _scratch.Join("s.yml")]);

@@ -67,7 +67,7 @@ internal sealed class CombinationOperations : IGoldenOperations
         {
             logprobs = Numbers<T>(law),
             argmax = RowMath.ArgMax<T>(law),
-            kept = topP is { } mass ? DExpertsCombiner.Nucleus(basis.Span, mass, new bool[law.Length]) : law.Length,
+            kept = topP is { } mass ? Nucleus<T>.Of(basis.Span, mass).Count : law.Length,
         };
     }
 

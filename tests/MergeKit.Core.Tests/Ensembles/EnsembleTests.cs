@@ -1,6 +1,7 @@
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Ensembles;
 using MergeKit.Core.Ensembles.Combiners;
+using MergeKit.Core.Ensembles.Learning;
 using MergeKit.Core.Models;
 using MergeKit.Core.Tests.Evaluation;
 
@@ -13,7 +14,7 @@ public sealed class EnsembleTests
 
     private static BigramModel Model(int seed) => new($"m{seed}", (last, next) => (float)Math.Sin((last * 7.1 * seed) + (next * (1.3 + seed))) * 3);
 
-    public static TheoryData<string> Rules => ["linear", "log_linear", "posterior", "perplexity", "dexperts", "contrastive", "gated", "leader"];
+    public static TheoryData<string> Rules => ["linear", "log_linear", "posterior", "perplexity", "pack", "dexperts", "contrastive", "gated", "leader"];
 
     private static Ensemble Make(string rule)
     {
@@ -24,6 +25,7 @@ public sealed class EnsembleTests
             "log_linear" => new Ensemble(rule, models, new LogLinearCombiner([0.9, 0.4, -0.3])),
             "posterior" => new Ensemble(rule, models, new PosteriorCombiner([1, 1, 2], temper: 0.9, share: 0.02)),
             "perplexity" => new Ensemble(rule, models, new PerplexityCombiner(3, tau: 0.5)),
+            "pack" => new Ensemble(rule, models, new PackCombiner(3, steps: 10)),
             "dexperts" => new Ensemble(rule, models, new DExpertsCombiner(0.7, baseTopP: 0.8)),
             "contrastive" => new Ensemble(rule, models[..2], new ContrastiveCombiner(new ContrastiveOptions { Alpha = 0 })),
             "gated" => new Ensemble(rule, models, Gate(), new EnsembleOptions { Classes = [.. Enumerable.Range(0, CharacterEncoder.Size).Select(id => (TokenClass)(id % 5))] }),
@@ -98,6 +100,55 @@ public sealed class EnsembleTests
         var sums = models.Select(model => model.LogProbs(request)[0].Sum(value => (double)value)).ToArray();
         var expected = Math.Log((0.3 * Math.Exp(sums[0] - sums[1])) + 0.7) + sums[1];
         Assert.Equal(expected, ensemble.LogProbs(request)[0].Sum(value => (double)value), 1e-3);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_greedy_pack_has_the_weights_that_its_search_finds_on_the_prompt(bool withLeader)
+    {
+        ILanguageModel[] models = [Model(1), Model(2), Model(3)];
+        using var ensemble = new Ensemble("pack", models, new PackCombiner(3, 10), withLeader ? new EnsembleOptions { LeaderThreshold = 1 } : null);
+        double[][] Rows(ILanguageModel model)
+        {
+            using var session = model.Open();
+            return [.. Enumerable.Range(0, 12).Select(position =>
+            {
+                session.Append(Text.AsSpan(position, 1));
+                var logits = new float[model.VocabularySize];
+                session.NextLogits(logits);
+                return Array.ConvertAll(logits, logit => (double)logit);
+            })];
+        }
+
+        double[][][] rows = [.. models.Select(Rows)];
+        var weights = PackLlmWeights.Greedy([.. rows.Select(row => new ArrayLogits(row[..11]))], Text[1..12], 10).Weights;
+        Assert.Equal(1, weights.Sum(), 1e-12);
+        Assert.True(weights.Count(weight => weight > 0) > 1);
+        double[] sums = [.. Enumerable.Range(0, ensemble.VocabularySize).Select(id => rows.Select((row, k) => weights[k] * row[11][id]).Sum())];
+        var total = RowMath.LogSumExp<double>(sums);
+        using var one = ensemble.Open();
+        one.Append(Text.AsSpan(0, 12));
+        var law = new float[ensemble.VocabularySize];
+        one.NextLogits(law);
+        for (var id = 0; id < law.Length; id++)
+            Assert.Equal(sums[id] - total, law[id], 1e-4);
+    }
+
+    [Fact]
+    public void Members_that_run_at_once_say_the_same_and_the_first_fault_comes_out()
+    {
+        ILanguageModel[] models = [Model(1), Model(2), Model(3)];
+        using var ensemble = new Ensemble("e", models, new LinearCombiner([1, 2, 3]), new EnsembleOptions { AtOnce = [[models[2], models[0]]] });
+        using var other = new Ensemble("e", models, new LinearCombiner([1, 2, 3]));
+        ScoreRequest[] requests = [new ScoreRequest(Text.AsMemory(0, 3), Text.AsMemory(3, 9))];
+        Assert.Equal(other.Score(requests)[0].LogProbs, ensemble.Score(requests)[0].LogProbs);
+        Assert.Equal(other.LogProbs(requests)[0], ensemble.LogProbs(requests)[0]);
+        using var session = ensemble.Open();
+        Assert.Throws<InputException>(() => session.Append(new int[65]));
+        ILanguageModel[] bad = [new BigramModel("a", (_, _) => throw new InputException("broken")), new BigramModel("b", (_, _) => throw new InputException("broken"))];
+        using var failing = new Ensemble("f", bad, new LinearCombiner([1, 1]), new EnsembleOptions { AtOnce = [bad] });
+        Assert.Equal("broken", Assert.Throws<InputException>(() => failing.LogProbs(requests)).Message);
     }
 
     [Fact]

@@ -34,14 +34,14 @@ public class InputProductsTests
         using (var model = LanguageModel.FromSource("m", config, new NamedWeights(weights, names), network => new RecordingBackend(new CpuBackend(network, 2), products)))
         {
             model.Trace([(ReadOnlyMemory<int>)Ids.AsMemory(0, 5)], new TraceOptions(Logits: false));
-            var tensors = products.Tensors().ToDictionary(tensor => tensor.Name, tensor => tensor.Bytes);
+            var tensors = products.Tensors().ToDictionary(tensor => tensor.Name, tensor => tensor.Values);
             Check(tensors["model.layers.0.self_attn.q_proj.gram"], attention[..5]);
             Check(tensors["model.layers.0.self_attn.v_proj.gram"], attention[..5]);
             Check(tensors["model.layers.0.mlp.up_proj.gram"], mlp[..5]);
             Check(tensors["model.layers.0.mlp.down_proj.gram"], inner[..5]);
             Assert.DoesNotContain("model.embed_tokens.gram", tensors.Keys);
             model.Trace([(ReadOnlyMemory<int>)Ids.AsMemory(5, 3)], new TraceOptions(Logits: false));
-            Check(products.Tensors().Single(tensor => tensor.Name == "model.layers.0.mlp.down_proj.gram").Bytes, inner);
+            Check(products.Tensors().Single(tensor => tensor.Name == "model.layers.0.mlp.down_proj.gram").Values, inner);
         }
     }
 
@@ -55,9 +55,8 @@ public class InputProductsTests
         Assert.Equal(plain.Trace([(ReadOnlyMemory<int>)Ids], new TraceOptions())[0].Logits, recorded.Trace([(ReadOnlyMemory<int>)Ids], new TraceOptions())[0].Logits);
     }
 
-    private static void Check(byte[] bytes, double[][] inputs)
+    private static void Check(float[] values, double[][] inputs)
     {
-        var values = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(bytes);
         var size = inputs[0].Length;
         for (var i = 0; i < size; i++)
             for (var j = 0; j < size; j++)

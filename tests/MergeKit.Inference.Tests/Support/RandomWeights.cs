@@ -11,6 +11,11 @@ public sealed unsafe class RandomWeights : IWeightSource
 {
     private readonly Dictionary<string, (nint Data, DType Type, long[] Shape)> _tensors = [];
 
+    /// <summary>No tensors yet.</summary>
+    public RandomWeights()
+    {
+    }
+
     public RandomWeights(ModelConfig config, ulong seed = 1)
     {
         var architecture = ArchitectureCatalog.Get(config);

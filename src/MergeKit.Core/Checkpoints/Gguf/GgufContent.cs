@@ -29,27 +29,94 @@ internal sealed class GgufContent(Checkpoint bytes, TensorInfo raw, GgufType typ
     }
 }
 
-/// <summary>A matrix or vector whose rows stand in another order: llama.cpp keeps the two halves of each head of queries and keys interleaved.
-/// Row (head, half, j) of the model is row (head, j, half) of the file.</summary>
-internal sealed class InterleavedContent(Checkpoint file, TensorInfo stored, int heads) : ITensorContent
+/// <summary>Some rows of a stored matrix or vector, perhaps in another order.</summary>
+/// <param name="file">The file's tensors.</param>
+/// <param name="stored">The stored tensor.</param>
+/// <param name="columns">Elements of a row.</param>
+/// <param name="rowOf">The stored row of each row.</param>
+internal sealed class RowsContent(Checkpoint file, TensorInfo stored, long columns, Func<long, long> rowOf) : ITensorContent
 {
-    private readonly long _columns = stored.Shape.Count == 1 ? 1 : stored.Shape[^1];
-
-    public string Form => stored.Content?.Form ?? "interleaved rows";
+    public string Form => stored.Content?.Form ?? "rows in another order";
 
     public void Read(long start, Span<float> destination)
     {
-        var (rows, scratch) = (stored.Shape[0] / heads, ArrayPool<byte>.Shared.Rent((int)_columns * sizeof(double)));
+        var scratch = ArrayPool<byte>.Shared.Rent(checked((int)columns * sizeof(double)));
         for (var done = 0; done < destination.Length;)
         {
-            var (row, column) = Math.DivRem(start + done, _columns);
-            var part = destination.Slice(done, (int)Math.Min(_columns - column, destination.Length - done));
-            var (head, within) = Math.DivRem(row, rows);
-            var (half, j) = Math.DivRem(within, rows / 2);
-            file.Read(stored, (head * rows + 2 * j + half) * _columns + column, part, scratch);
+            var (row, column) = Math.DivRem(start + done, columns);
+            var part = destination.Slice(done, (int)Math.Min(columns - column, destination.Length - done));
+            file.Read(stored, rowOf(row) * columns + column, part, scratch);
             done += part.Length;
         }
 
         ArrayPool<byte>.Shared.Return(scratch);
+    }
+}
+
+/// <summary>A stored vector with a constant added.</summary>
+/// <param name="file">The file's tensors.</param>
+/// <param name="stored">The stored tensor.</param>
+/// <param name="added">The constant.</param>
+internal sealed class ShiftedContent(Checkpoint file, TensorInfo stored, float added) : ITensorContent
+{
+    public string Form => stored.Content?.Form ?? "shifted";
+
+    public void Read(long start, Span<float> destination)
+    {
+        var scratch = ArrayPool<byte>.Shared.Rent(checked(destination.Length * sizeof(double)));
+        file.Read(stored, start, destination, scratch);
+        ArrayPool<byte>.Shared.Return(scratch);
+        System.Numerics.Tensors.TensorPrimitives.Add(destination, added, destination);
+    }
+}
+
+/// <summary>The transpose of a matrix.</summary>
+/// <param name="file">The tensors.</param>
+/// <param name="stored">The matrix, [rows, columns]; this one is [columns, rows].</param>
+internal sealed class TransposedContent(Checkpoint file, TensorInfo stored) : ITensorContent
+{
+    private readonly long _rows = stored.Shape[0], _columns = stored.Shape[1];
+
+    public string Form => stored.Content?.Form ?? "transposed";
+
+    public void Read(long start, Span<float> destination)
+    {
+        var (first, last) = (start / _rows, (start + destination.Length - 1) / _rows);
+        var (values, scratch) = (new float[last - first + 1], new byte[(last - first + 1) * sizeof(double)]);
+        for (var row = 0L; row < _rows; row++)
+        {
+            file.Read(stored, row * _columns + first, values, scratch);
+            for (var column = first; column <= last; column++)
+                if (column * _rows + row - start is >= 0 and var at && at < destination.Length)
+                    destination[(int)at] = values[column - first];
+        }
+    }
+}
+
+/// <summary>Keys and values of latent attention in one matrix [heads x (key width + value width), rank], from keys [heads, rank, key width] and values
+/// [heads, value width, rank].</summary>
+/// <param name="file">The tensors.</param>
+/// <param name="keys">Keys.</param>
+/// <param name="values">Values.</param>
+internal sealed class LatentContent(Checkpoint file, TensorInfo keys, TensorInfo values) : ITensorContent
+{
+    private readonly long _rank = values.Shape[2], _plain = keys.Shape[2], _width = values.Shape[1];
+
+    public string Form => keys.Content?.Form ?? "keys and values apart";
+
+    public void Read(long start, Span<float> destination)
+    {
+        var scratch = new byte[_rank * sizeof(double)];
+        for (var done = 0; done < destination.Length;)
+        {
+            var (row, column) = Math.DivRem(start + done, _rank);
+            var (head, within) = Math.DivRem(row, _plain + _width);
+            var part = destination.Slice(done, (int)Math.Min(_rank - column, destination.Length - done));
+            if (within >= _plain)
+                file.Read(values, (head * _width + within - _plain) * _rank + column, part, scratch);
+            for (var i = 0; i < part.Length && within < _plain; i++)
+                file.Read(keys, (head * _rank + column + i) * _plain + within, part.Slice(i, 1), scratch);
+            done += part.Length;
+        }
     }
 }

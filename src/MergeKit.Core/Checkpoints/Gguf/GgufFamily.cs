@@ -1,62 +1,78 @@
+using System.Globalization;
 using System.Text.RegularExpressions;
 
 namespace MergeKit.Core.Checkpoints.Gguf;
 
-/// <summary>The model families that are read from and written to GGUF files, and their tensors' names on both sides.</summary>
+/// <summary>A model family that is read from and written to GGUF files: the names of its tensors on both sides, and what is done to them
+/// (llama.cpp, gguf-py/gguf/tensor_mapping.py and convert_hf_to_gguf.py).</summary>
 /// <param name="Name">The value of <c>general.architecture</c>.</param>
 /// <param name="ClassName">The class in config.json.</param>
 /// <param name="ModelType">The model type in config.json.</param>
-/// <param name="Interleaves">Whether the rows of queries and keys stand in the file's interleaved order.</param>
-internal sealed partial record GgufFamily(string Name, string ClassName, string ModelType, bool Interleaves)
+/// <param name="Inner">Tensors of a layer.</param>
+internal sealed partial record GgufFamily(string Name, string ClassName, string ModelType, IReadOnlyList<GgufName> Inner)
 {
-    /// <summary>All of them; several classes may share a name, the first is meant when a file is read.</summary>
-    public static IReadOnlyList<GgufFamily> All { get; } =
-    [
-        new("llama", "LlamaForCausalLM", "llama", true), new("llama", "MistralForCausalLM", "mistral", true),
-        new("qwen2", "Qwen2ForCausalLM", "qwen2", false), new("qwen3", "Qwen3ForCausalLM", "qwen3", false),
-    ];
+    private static readonly string[] Suffixes = [".weight", ".bias"];
 
-    private static readonly (string Gguf, string Model)[] Outer =
-        [("token_embd", "model.embed_tokens"), ("output_norm", "model.norm"), ("output", "lm_head")];
+    /// <summary>What the model's names of layers begin with.</summary>
+    public string Layers { get; init; } = "model.layers.";
 
-    private static readonly (string Gguf, string Model)[] Inner =
-    [
-        ("attn_norm", "input_layernorm"), ("attn_q", "self_attn.q_proj"), ("attn_k", "self_attn.k_proj"), ("attn_v", "self_attn.v_proj"),
-        ("attn_output", "self_attn.o_proj"), ("attn_q_norm", "self_attn.q_norm"), ("attn_k_norm", "self_attn.k_norm"), ("ffn_norm", "post_attention_layernorm"),
-        ("ffn_gate", "mlp.gate_proj"), ("ffn_up", "mlp.up_proj"), ("ffn_down", "mlp.down_proj"),
-    ];
+    /// <summary>Tensors outside the layers.</summary>
+    public IReadOnlyList<GgufName> Outer { get; init; } = [new("token_embd", "model.embed_tokens"), new("output_norm", "model.norm"), new("output", "lm_head")];
 
-    /// <summary>The model's name of a file's tensor; null where it has none.</summary>
-    public static string? ToModel(string name) => InLayer().Match(name) is { Success: true } match
-        ? Find(Inner, match.Groups[2].Value, fromGguf: true) is { } part ? $"model.layers.{match.Groups[1].Value}.{part}.{match.Groups[3].Value}" : null
-        : Outside(name, Outer, fromGguf: true);
+    /// <summary>Whether llama.cpp rotates neighbours, so that the rows of queries and keys stand interleaved in the file.</summary>
+    public bool Interleaves { get; init; }
 
-    /// <summary>The file's name of a model's tensor; null where it has none.</summary>
-    public static string? ToFile(string name) => InModelLayer().Match(name) is { Success: true } match
-        ? Find(Inner, match.Groups[2].Value, fromGguf: false) is { } part ? $"blk.{match.Groups[1].Value}.{part}.{match.Groups[3].Value}" : null
-        : Outside(name, Outer, fromGguf: false);
+    /// <summary>Whether llama.cpp wants an output matrix in the file even where the model's is the embedding.</summary>
+    public bool NeedsOutput { get; init; }
 
-    /// <summary>Heads whose halves are interleaved in a tensor of the file: those of queries or keys; 0 for all other tensors.</summary>
-    public int InterleavedHeads(string fileName, int heads, int keyHeads) => !Interleaves || InLayer().Match(fileName) is not { Success: true } match ? 0
-        : match.Groups[2].Value switch { "attn_q" => heads, "attn_k" => keyHeads, _ => 0 };
+    /// <summary>A prefix of names that checkpoints may leave out.</summary>
+    public string OptionalPrefix { get; init; } = "";
 
-    private static string? Outside(string name, (string Gguf, string Model)[] table, bool fromGguf)
+    /// <summary>The place of a file's tensor: the rule, the layer (null outside of them) and the ending that both names share.</summary>
+    public (GgufName Rule, int? Layer, string Suffix)? FromFile(string name)
     {
-        var at = name.LastIndexOf('.');
-        return at > 0 && Find(table, name[..at], fromGguf) is { } part ? part + name[at..] : null;
+        if (InLayer().Match(name) is not { Success: true } match)
+            return Find(Outer, name, rule => rule.File) is { } outer ? (outer.Rule, null, outer.Suffix) : null;
+        return Find(Inner, match.Groups[2].Value, rule => rule.File) is { } inner && int.TryParse(match.Groups[1].Value, CultureInfo.InvariantCulture, out var layer)
+            ? (inner.Rule, layer, inner.Suffix) : null;
     }
 
-    private static string? Find((string Gguf, string Model)[] table, string name, bool fromGguf)
+    /// <summary>The place of a model's tensor: the rule, the file's name, and its number among those that are stacked.</summary>
+    public (GgufName Rule, string File, int Part)? FromModel(string name)
     {
-        foreach (var (gguf, model) in table)
-            if ((fromGguf ? gguf : model) == name)
-                return fromGguf ? model : gguf;
+        var full = name.StartsWith(Layers, StringComparison.Ordinal) || Find(Outer, name, rule => rule.Model) is not null ? name : OptionalPrefix + name;
+        if (!full.StartsWith(Layers, StringComparison.Ordinal))
+            return Find(Outer, full, rule => rule.Model) is { } outer ? (outer.Rule, outer.Rule.File + outer.Suffix, 0) : null;
+        var rest = full[Layers.Length..];
+        var end = rest.IndexOf('.', StringComparison.Ordinal);
+        if (end < 1 || !int.TryParse(rest[..end], NumberStyles.None, CultureInfo.InvariantCulture, out var layer))
+            return null;
+        rest = rest[(end + 1)..];
+        var part = 0;
+        var found = Find(Inner, rest, rule => rule.Model);
+        if (found is null && Numbered().Match(rest) is { Success: true } number && int.TryParse(number.Groups[1].ValueSpan, CultureInfo.InvariantCulture, out part))
+            found = Find(Inner, $"{rest[..number.Index]}.{GgufName.Number}.{rest[(number.Index + number.Length)..]}", rule => rule.Model);
+        return found is { } inner ? (inner.Rule, $"blk.{layer}.{inner.Rule.File}{inner.Suffix}", part) : null;
+    }
+
+    /// <summary>The model's name of a tensor.</summary>
+    public string ModelName(GgufName rule, int? layer, string suffix, int part) =>
+        (layer is { } number ? string.Create(CultureInfo.InvariantCulture, $"{Layers}{number}.") : "") + rule.Model.Replace(GgufName.Number, part.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal) + suffix;
+
+    private static (GgufName Rule, string Suffix)? Find(IReadOnlyList<GgufName> rules, string name, Func<GgufName, string> side)
+    {
+        foreach (var rule in rules)
+            if (side(rule) == name)
+                return (rule, "");
+        foreach (var suffix in Suffixes)
+            if (name.EndsWith(suffix, StringComparison.Ordinal) && rules.FirstOrDefault(rule => side(rule) == name[..^suffix.Length]) is { } rule)
+                return (rule, suffix);
         return null;
     }
 
-    [GeneratedRegex(@"^blk\.(\d+)\.(\w+)\.(weight|bias)$", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"^blk\.(\d+)\.(.+)$", RegexOptions.CultureInvariant)]
     private static partial Regex InLayer();
 
-    [GeneratedRegex(@"^model\.layers\.(\d+)\.(.+)\.(weight|bias)$", RegexOptions.CultureInvariant)]
-    private static partial Regex InModelLayer();
+    [GeneratedRegex(@"\.(\d+)\.", RegexOptions.CultureInvariant)]
+    private static partial Regex Numbered();
 }

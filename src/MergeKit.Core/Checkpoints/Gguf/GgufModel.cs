@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Numerics;
@@ -22,23 +21,19 @@ internal static partial class GgufModel
     public static Checkpoint Open(string path)
     {
         var headers = Parts(path).Select(GgufHeader.Read).ToList();
-        var family = Family(headers[0]);
-        var (heads, keyHeads) = Heads(headers[0], family);
+        var form = Form(headers[0]);
         var stored = headers.SelectMany(header => header.Tensors.Select(tensor => (header, tensor))).ToList();
         var raw = new Checkpoint(path, [.. headers.Select(header => CheckpointFile.Of(header.Path))], [.. stored.Select(pair => Raw(pair.header.Path, pair.tensor))], []);
         try
         {
             var (tensors, problems) = (new List<TensorInfo>(), new List<Problem>());
-            foreach (var (header, tensor) in stored)
-            {
-                if (tensor.Name == "rope_freqs.weight")
-                    continue; // derived from the configuration's RoPE scaling
-                if (GgufFamily.ToModel(tensor.Name) is { } name)
-                    tensors.Add(Decoded(raw, header.Path, tensor, name, family.InterleavedHeads(tensor.Name, heads, keyHeads), problems));
+            foreach (var (header, tensor) in stored.Where(pair => !IsDerived(pair.tensor.Name)))
+                if (LatentKeys().Match(tensor.Name) is { Success: true } latent)
+                    AddLatent(raw, headers[0], header.Path, latent, form, tensors, problems);
+                else if (form.Family.FromFile(tensor.Name) is { } place)
+                    tensors.AddRange(new GgufDecoder(raw, header.Path, form, problems).Decode(tensor, place.Rule, place.Layer, place.Suffix));
                 else
-                    problems.Add(Problem.Error($"{header.Path}: tensor '{tensor.Name}' has no known place in a model of architecture '{family.Name}'"));
-            }
-
+                    problems.Add(Problem.Error($"{header.Path}: tensor '{tensor.Name}' has no known place in a model of architecture '{form.Family.Name}'"));
             return problems.Count == 0 ? new Checkpoint(path, raw.Files, tensors, [], raw) : throw new InputException(problems);
         }
         catch
@@ -53,50 +48,52 @@ internal static partial class GgufModel
     public static ModelConfig Config(string path)
     {
         var header = GgufHeader.Read(path);
-        var family = Family(header);
-        long Whole(string key) => (long)(header.Number($"{family.Name}.{key}") ?? throw new InputException($"{path}: lacks the metadata '{family.Name}.{key}'"));
-        double? Real(string key) => header.Number($"{family.Name}.{key}");
-        if (header.Tensors.Exists(tensor => tensor.Name == "rope_freqs.weight") || header.Value<string>($"{family.Name}.rope.scaling.type") is not (null or "none"))
-            throw new InputException($"{path}: scales its RoPE, which its metadata describe only in part: put the model's config.json beside it");
-        var (heads, width) = (Whole("attention.head_count"), Whole("embedding_length"));
-        var embedding = header.Tensors.FirstOrDefault(tensor => tensor.Name == "token_embd.weight") ?? throw new InputException($"{path}: lacks tensor 'token_embd.weight'");
-        var json = new JsonObject
-        {
-            ["architectures"] = new JsonArray(family.ClassName),
-            ["model_type"] = family.ModelType,
-            ["hidden_size"] = width,
-            ["intermediate_size"] = Whole("feed_forward_length"),
-            ["num_hidden_layers"] = Whole("block_count"),
-            ["num_attention_heads"] = heads,
-            ["num_key_value_heads"] = (long)(Real("attention.head_count_kv") ?? heads),
-            ["head_dim"] = (long)(Real("attention.key_length") ?? width / Math.Max(1, heads)),
-            ["max_position_embeddings"] = Whole("context_length"),
-            ["rms_norm_eps"] = Rounded(Real("attention.layer_norm_rms_epsilon") ?? 1e-6),
-            ["rope_theta"] = Real("rope.freq_base") ?? 10000,
-            ["vocab_size"] = embedding.Shape[0],
-            ["hidden_act"] = "silu",
-            ["tie_word_embeddings"] = !header.Tensors.Exists(tensor => tensor.Name == "output.weight"),
-        };
-        foreach (var (key, name) in new[] { ("bos_token_id", "bos_token_id"), ("eos_token_id", "eos_token_id") })
-            if (header.Number($"tokenizer.ggml.{name}") is { } id)
-                json[key] = (long)id;
-        return ModelConfig.Of(path, json);
+        return ModelConfig.Of(path, new GgufConfig(header, Family(header)).Read());
     }
 
-    /// <summary>Float32 numbers of the metadata in the shortest decimal form: 1e-5, not 9.999999747378752e-06.</summary>
-    private static double Rounded(double value) => double.Parse(((float)value).ToString("R", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
-
+    /// <summary>The family of a file; where several share its name, what the metadata and tensors say.</summary>
     private static GgufFamily Family(GgufHeader header)
     {
         var name = header.Value<string>("general.architecture") ?? throw new InputException($"{header.Path}: its metadata name no architecture (general.architecture)");
-        return GgufFamily.All.FirstOrDefault(family => family.Name == name)
-            ?? throw new InputException($"{header.Path}: GGUF files of architecture '{name}' cannot be read; readable: {string.Join(", ", GgufFamily.All.Select(family => family.Name).Distinct())}");
+        var named = GgufFamilies.All.Where(family => family.Name == name).ToList();
+        if (named.Count == 0)
+            throw new InputException($"{header.Path}: GGUF files of architecture '{name}' cannot be read; readable: {GgufFamilies.Names}");
+        bool States(string key, double least) => header.Number($"{name}.{key}") is { } value && value >= least;
+        var chosen = name switch
+        {
+            "llama" => named[States("expert_count", 1) ? 2 : States("attention.sliding_window", 1) ? 1 : 0],
+            "deepseek2" => named[States("expert_gating_func", 2) ? 1 : 0],
+            _ => named[0],
+        };
+        if (name != "falcon")
+            return chosen;
+        var twoNorms = header.Tensors.Exists(tensor => tensor.Name == "blk.0.attn_norm_2.weight");
+        return chosen with { Inner = [.. chosen.Inner.Where(rule => twoNorms ? rule.Model != "input_layernorm" : rule.Model is not ("ln_mlp" or "ln_attn"))] };
     }
 
-    private static (int Heads, int KeyHeads) Heads(GgufHeader header, GgufFamily family)
+    private static GgufForm Form(GgufHeader header)
     {
+        var family = Family(header);
         var heads = header.Number($"{family.Name}.attention.head_count") ?? throw new InputException($"{header.Path}: lacks the metadata '{family.Name}.attention.head_count'");
-        return ((int)heads, (int)(header.Number($"{family.Name}.attention.head_count_kv") ?? heads));
+        var keyHeads = (int)(header.Number($"{family.Name}.attention.head_count_kv") ?? heads);
+        return new GgufForm(family, (int)heads, keyHeads, GroupsQkv: keyHeads > 1);
+    }
+
+    /// <summary>Tensors that hold what a configuration says.</summary>
+    private static bool IsDerived(string name) => name is "rope_freqs.weight" or "rope_factors_long.weight" or "rope_factors_short.weight";
+
+    /// <summary>Latent attention's second matrix, of which newer files have the parts of keys (transposed) and of values apart.</summary>
+    private static void AddLatent(Checkpoint raw, GgufHeader header, string file, Match match, GgufForm form, List<TensorInfo> tensors, List<Problem> problems)
+    {
+        if (match.Groups[2].Value == "v")
+            return; // made together with the keys' part
+        var name = $"blk.{match.Groups[1].Value}.attn_v_b.weight";
+        var decoder = new GgufDecoder(raw, file, form, problems);
+        var (keys, values) = (decoder.Plain(match.Value, header), decoder.Plain(name, header));
+        if (keys?.Shape is not [var heads, var rank, var plain] || values?.Shape is not [var valueHeads, var width, var valueRank] || heads != valueHeads || rank != valueRank)
+            problems.Add(Problem.Error($"{file}: tensors '{match.Value}' and '{name}' do not fit each other; [heads, rank, key width] and [heads, value width, rank] are wanted"));
+        else
+            tensors.Add(TensorInfo.Made($"{form.Family.Layers}{match.Groups[1].Value}.self_attn.kv_b_proj.weight", DType.F32, [heads * (plain + width), rank], file, new LatentContent(raw, keys, values)));
     }
 
     private static List<string> Parts(string path)
@@ -113,16 +110,8 @@ internal static partial class GgufModel
         ? new TensorInfo(tensor.Name, type, tensor.Shape, file, tensor.Offset, tensor.Bytes)
         : new TensorInfo(tensor.Name, DType.U8, [tensor.Bytes], file, tensor.Offset, tensor.Bytes);
 
-    private static TensorInfo Decoded(Checkpoint raw, string file, GgufTensor tensor, string name, int heads, List<Problem> problems)
-    {
-        var stored = raw.Get(tensor.Name);
-        var plain = tensor.Type.Plain() is not null ? stored with { Name = name } : TensorInfo.Made(name, DType.F32, tensor.Shape, file, new GgufContent(raw, stored, tensor.Type));
-        if (heads == 0)
-            return plain;
-        if (tensor.Shape.Count == 0 || tensor.Shape[0] % (2 * heads) != 0)
-            problems.Add(Problem.Error($"{file}: tensor '{tensor.Name}' is {TensorInfo.Text(tensor.Shape)}; a multiple of {2 * heads} rows ({heads} heads of two halves) is wanted"));
-        return TensorInfo.Made(name, plain.DType, tensor.Shape, file, new InterleavedContent(raw, plain, heads));
-    }
+    [GeneratedRegex(@"^blk\.(\d+)\.attn_(k|v)_b\.weight$", RegexOptions.CultureInvariant)]
+    private static partial Regex LatentKeys();
 
     [GeneratedRegex(@"^(.*)-(\d{5})-of-(\d{5})\.gguf$", RegexOptions.CultureInvariant)]
     private static partial Regex PartName();

@@ -19,22 +19,47 @@ public sealed record MemoryTensor(string Name, DType DType, IReadOnlyList<long> 
         new(name, DType.I64, shape, MemoryMarshal.AsBytes(values).ToArray());
 }
 
+/// <summary>A float32 tensor in memory.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Shape">Extent of each axis.</param>
+/// <param name="Values">The elements.</param>
+public sealed record FloatTensor(string Name, IReadOnlyList<long> Shape, float[] Values);
+
 /// <summary>Writes one safetensors file of tensors that are in memory.</summary>
 public static class SafetensorsFile
 {
+    private const int Piece = 1 << 24;
+
     /// <summary>Writes aside, then renames: the file is there whole or not at all.</summary>
     /// <exception cref="Diagnostics.EnvironmentException">It cannot be written.</exception>
-    public static void Write(string path, IReadOnlyList<MemoryTensor> tensors)
+    public static void Write(string path, IReadOnlyList<MemoryTensor> tensors) => Write(
+        path, [.. tensors.Select(tensor => new PlannedTensor(tensor.Name, tensor.DType, tensor.Shape, tensor.Bytes.LongLength))], null,
+        (file, index) => file.Write(tensors[index].Bytes));
+
+    /// <summary>The same for float32 tensors, with free-form texts in the header.</summary>
+    /// <exception cref="Diagnostics.EnvironmentException">It cannot be written.</exception>
+    public static void Write(string path, IReadOnlyList<FloatTensor> tensors, IReadOnlyDictionary<string, string> metadata) => Write(
+        path, [.. tensors.Select(tensor => new PlannedTensor(tensor.Name, DType.F32, tensor.Shape, tensor.Values.LongLength * sizeof(float)))], metadata,
+        (file, index) =>
+        {
+            var values = tensors[index].Values;
+            for (var start = 0; start < values.Length; start += Piece)
+                file.Write(MemoryMarshal.AsBytes(values.AsSpan(start, Math.Min(Piece, values.Length - start))));
+        });
+
+    private static void Write(string path, IReadOnlyList<PlannedTensor> tensors, IReadOnlyDictionary<string, string>? metadata, Action<FileStream, int> write)
     {
-        var shard = ShardLayout.Create([.. tensors.Select(tensor => new PlannedTensor(tensor.Name, tensor.DType, tensor.Shape, tensor.Bytes.LongLength))], long.MaxValue).Shards[0];
+        var shard = ShardLayout.Create(tensors, long.MaxValue, metadata).Shards[0];
         OutputFolder.Guard(path, () =>
         {
+            if (Path.GetDirectoryName(Path.GetFullPath(path)) is { } folder)
+                Directory.CreateDirectory(folder);
             var aside = path + ".partial";
             using (var file = File.Create(aside))
             {
                 file.Write(shard.Header);
-                foreach (var tensor in tensors)
-                    file.Write(tensor.Bytes);
+                for (var index = 0; index < tensors.Count; index++)
+                    write(file, index);
                 file.Flush(flushToDisk: true);
             }
 

@@ -1,5 +1,7 @@
+using System.Buffers;
 using System.Numerics;
 using System.Numerics.Tensors;
+using MergeKit.Core.Models;
 
 namespace MergeKit.Core.Ensembles.Combiners;
 
@@ -33,7 +35,7 @@ public sealed record ContrastiveOptions
 }
 
 /// <summary>Contrastive decoding, members in the order expert, amateur: what the expert finds plausible, by how much more it does than the amateur.</summary>
-public sealed class ContrastiveCombiner : ICombiner
+public sealed class ContrastiveCombiner : IJoinableCombiner
 {
     private readonly ContrastiveOptions _options;
 
@@ -52,6 +54,19 @@ public sealed class ContrastiveCombiner : ICombiner
     public int Members => 2;
 
     /// <inheritdoc/>
+    public LawForm? Form => IsDifference && _options.NegativeFloor is not null && _options.AmateurTemperature != 1 ? null : SignedSum.Form with
+    {
+        Plausible = Math.Log(_options.Alpha),
+        NegativeFloor = IsDifference && _options.NegativeFloor is { } floor ? floor : double.NegativeInfinity,
+    };
+
+    private bool IsDifference => _options.Variant == ContrastiveVariant.Difference;
+
+    /// <inheritdoc/>
+    public void Coefficients(in StepContext step, Span<double> coefficients) =>
+        (coefficients[0], coefficients[1]) = IsDifference ? (1, -1 / _options.AmateurTemperature) : (1 + _options.Beta, -_options.Beta);
+
+    /// <inheritdoc/>
     public void Combine<T>(in StepContext step, ReadOnlySpan<ReadOnlyMemory<T>> members, Span<T> logProbs)
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
@@ -65,24 +80,24 @@ public sealed class ContrastiveCombiner : ICombiner
     {
         RowMath.CheckLengths(members, this, scores.Length);
         var expert = members[0].Span;
-        if (_options.Variant == ContrastiveVariant.Weighted)
-            SignedSum.Combine(members, [1 + _options.Beta, -_options.Beta], SignedSum.DefaultFloor, everyBelow: false, scores);
-        else
+        if (IsDifference)
             Differences(members, scores);
+        else
+            SignedSum.Combine(members, [1 + _options.Beta, -_options.Beta], SignedSum.DefaultFloor, everyBelow: false, scores);
         var least = T.CreateChecked(RowMath.Maximum(expert) + Math.Log(_options.Alpha));
-        for (var i = 0; i < scores.Length; i++)
-            if (!(expert[i] >= least) || T.IsNegativeInfinity(expert[i]))
-                scores[i] = T.NegativeInfinity;
+        RowMath.Restrict(expert, T.IsNegativeInfinity(least) ? T.BitIncrement(least) : least, scores);
     }
 
     private void Differences<T>(ReadOnlySpan<ReadOnlyMemory<T>> members, Span<T> scores)
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
-        var amateur = new T[scores.Length];
-        TensorPrimitives.Divide(members[1].Span, T.CreateChecked(_options.AmateurTemperature), amateur);
-        RowMath.Normalize<T>(amateur);
+        var rented = ArrayPool<T>.Shared.Rent(scores.Length);
+        var amateur = rented.AsMemory(0, scores.Length);
+        TensorPrimitives.Divide(members[1].Span, T.CreateChecked(_options.AmateurTemperature), amateur.Span);
+        RowMath.Normalize(amateur.Span);
         SignedSum.Combine([members[0], amateur], [1, -1], _options.NegativeFloor ?? SignedSum.DefaultFloor, _options.NegativeFloor is not null, scores);
         TensorPrimitives.Subtract(scores, T.CreateChecked(RowMath.LogSumExp(members[0].Span)), scores);
+        ArrayPool<T>.Shared.Return(rented);
     }
 
     private static void Require(bool holds, string message)

@@ -1,9 +1,10 @@
 using System.Numerics;
+using MergeKit.Core.Models;
 
 namespace MergeKit.Core.Ensembles.Combiners;
 
 /// <summary>A mixture of probabilities: ln sum_k w_k p_k, the weights divided by their sum (Jelinek and Mercer 1980).</summary>
-public sealed class LinearCombiner : ITokenCombiner
+public sealed class LinearCombiner : ITokenCombiner, IJoinableCombiner
 {
     private readonly double[] _logWeights;
 
@@ -25,6 +26,12 @@ public sealed class LinearCombiner : ITokenCombiner
         RowMath.CheckLengths(members, this, logProbs.Length);
         LogMixture.Combine(members, _logWeights, logProbs);
     }
+
+    /// <inheritdoc/>
+    public LawForm Form => LogMixture.Form;
+
+    /// <inheritdoc/>
+    public void Coefficients(in StepContext step, Span<double> coefficients) => _logWeights.CopyTo(coefficients);
 
     /// <inheritdoc/>
     public double LogProb(in StepContext step, ReadOnlySpan<double> tokenLogProbs) => LogMixture.LogProb(tokenLogProbs, _logWeights);

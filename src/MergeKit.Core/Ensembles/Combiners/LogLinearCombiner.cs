@@ -1,10 +1,11 @@
 using System.Numerics;
+using MergeKit.Core.Models;
 
 namespace MergeKit.Core.Ensembles.Combiners;
 
 /// <summary>A product of powers: sum_k lambda_k l_k, normalised; lambdas as given, of any sign (Klakow 1998; Heafield et al. 2016).</summary>
 /// <remarks>An impossible token is vetoed by any member of positive lambda. Under a negative lambda log-probabilities are floored.</remarks>
-public sealed class LogLinearCombiner : ICombiner
+public sealed class LogLinearCombiner : IJoinableCombiner
 {
     private readonly double[] _lambdas;
     private readonly double _floor;
@@ -27,6 +28,12 @@ public sealed class LogLinearCombiner : ICombiner
 
     /// <inheritdoc/>
     public bool Reads(int member) => _lambdas[member] != 0;
+
+    /// <inheritdoc/>
+    public LawForm Form => Array.Exists(_lambdas, lambda => lambda < 0) ? SignedSum.Form with { NegativeFloor = _floor } : SignedSum.Form;
+
+    /// <inheritdoc/>
+    public void Coefficients(in StepContext step, Span<double> coefficients) => _lambdas.CopyTo(coefficients);
 
     /// <inheritdoc/>
     public void Combine<T>(in StepContext step, ReadOnlySpan<ReadOnlyMemory<T>> members, Span<T> logProbs)

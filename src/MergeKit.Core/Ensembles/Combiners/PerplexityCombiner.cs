@@ -1,10 +1,11 @@
 using System.Numerics;
+using MergeKit.Core.Models;
 
 namespace MergeKit.Core.Ensembles.Combiners;
 
 /// <summary>PackLLM (Mavromatis et al. 2024): a weighted sum of logits, each member trusted as far as it understands the prompt:
 /// lambda = softmax(-NLL_k / tau), NLL_k its mean negative log-likelihood of the prompt's tokens. Without any, all count alike.</summary>
-public sealed class PerplexityCombiner : ICombiner
+public sealed class PerplexityCombiner : IJoinableCombiner
 {
     private readonly double _tau;
 
@@ -29,6 +30,9 @@ public sealed class PerplexityCombiner : ICombiner
     public void Begin(Span<double> state) => state.Clear();
 
     /// <inheritdoc/>
+    public bool Observes(int position, int promptLength) => position < promptLength;
+
+    /// <inheritdoc/>
     public void Observe(in StepContext step, ReadOnlySpan<double> tokenLogProbs, Span<double> next)
     {
         step.State.CopyTo(next);
@@ -40,16 +44,25 @@ public sealed class PerplexityCombiner : ICombiner
     }
 
     /// <inheritdoc/>
+    public LawForm Form => SignedSum.Form;
+
+    /// <inheritdoc/>
+    public void Coefficients(in StepContext step, Span<double> coefficients)
+    {
+        var tokens = Math.Max(1, step.State[Members]);
+        for (var k = 0; k < Members; k++)
+            coefficients[k] = step.State[k] / tokens;
+        Weights(coefficients, _tau).CopyTo(coefficients);
+    }
+
+    /// <inheritdoc/>
     public void Combine<T>(in StepContext step, ReadOnlySpan<ReadOnlyMemory<T>> members, Span<T> logProbs)
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         RowMath.CheckLengths(members, this, logProbs.Length);
-        Span<double> nll = stackalloc double[Members];
-        var tokens = Math.Max(1, step.State[Members]);
-        for (var k = 0; k < Members; k++)
-            nll[k] = step.State[k] / tokens;
-        SignedSum.Combine(members, Weights(nll, _tau), SignedSum.DefaultFloor, everyBelow: false, logProbs);
-        RowMath.Normalize(logProbs);
+        Span<double> coefficients = stackalloc double[Members];
+        Coefficients(step, coefficients);
+        SignedSum.Law(members, coefficients, logProbs);
     }
 
     /// <summary>softmax(-NLL / tau); a member for which the prompt is impossible gets 0, and all count alike where it is for every one.</summary>

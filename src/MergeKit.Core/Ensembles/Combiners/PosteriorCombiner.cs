@@ -1,10 +1,11 @@
 using System.Numerics;
+using MergeKit.Core.Models;
 
 namespace MergeKit.Core.Ensembles.Combiners;
 
 /// <summary>A mixture whose weights follow the evidence: w_k ~ w_k^temper p_k(x) after every token, normalised, then (1 - share) w_k + share / K
 /// (fixed share, Herbster and Warmuth 1998). With temper 1 and share 0 it is the exact Bayes mixture of whole sequences.</summary>
-public sealed class PosteriorCombiner : ITokenCombiner
+public sealed class PosteriorCombiner : ITokenCombiner, IJoinableCombiner
 {
     private readonly double[] _prior;
     private readonly double _temper, _share;
@@ -45,6 +46,12 @@ public sealed class PosteriorCombiner : ITokenCombiner
         RowMath.CheckLengths(members, this, logProbs.Length);
         LogMixture.Combine(members, step.State, logProbs);
     }
+
+    /// <inheritdoc/>
+    public LawForm Form => LogMixture.Form;
+
+    /// <inheritdoc/>
+    public void Coefficients(in StepContext step, Span<double> coefficients) => step.State.CopyTo(coefficients);
 
     /// <inheritdoc/>
     public double LogProb(in StepContext step, ReadOnlySpan<double> tokenLogProbs) => LogMixture.LogProb(tokenLogProbs, step.State);

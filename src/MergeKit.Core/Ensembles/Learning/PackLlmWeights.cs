@@ -15,7 +15,7 @@ public sealed record PackStep(int Member, double Keep, double Nll);
 /// <param name="Weights">The coefficients of the members' logits, in the order given.</param>
 public sealed record PackResult(double[] MemberNll, int[] Order, IReadOnlyList<PackStep> Steps, double[] Weights);
 
-/// <summary>PackLLM's weights by greedy search (Mavromatis et al. 2024); those by similarity are <see cref="Combiners.PerplexityCombiner.Weights"/>.</summary>
+/// <summary>PackLLM's weights by greedy search (Mavromatis et al. 2024); those by similarity are <see cref="Combiners.PerplexityCombiner.Weights"/>, the rule with these <see cref="Combiners.PackCombiner"/>.</summary>
 public static class PackLlmWeights
 {
     private const int BlockDoubles = 1 << 19;
@@ -64,8 +64,7 @@ public static class PackLlmWeights
             for (var i = 0; i < count; i++)
                 for (var j = 0; j < keeps.Length; j++)
                 {
-                    for (var v = 0; v < size; v++)
-                        mixed[v] = Part(keeps[j], current[(i * size) + v]) + Part(1 - keeps[j], joining[(i * size) + v]);
+                    Mix(keeps[j], current.AsSpan(i * size, size), joining.AsSpan(i * size, size), mixed);
                     sums[j] += RowMath.LogSumExp<double>(mixed) - mixed[gold[first + i]];
                 }
         }
@@ -73,6 +72,14 @@ public static class PackLlmWeights
         return [.. sums.Select(sum => sum / gold.Count)];
     }
 
-    /// <summary>A share of 0 reads nothing, so that an infinite logit does not matter.</summary>
-    private static double Part(double share, double logit) => share == 0 ? 0 : share * logit;
+    /// <summary>keep x + (1 - keep) y. A share of 0 reads nothing, so that an infinite logit does not matter.</summary>
+    private static void Mix(double keep, ReadOnlySpan<double> x, ReadOnlySpan<double> y, Span<double> mixed)
+    {
+        if (keep == 0)
+            y.CopyTo(mixed);
+        else
+            TensorPrimitives.Multiply(x, keep, mixed);
+        if (keep is > 0 and < 1)
+            TensorPrimitives.MultiplyAdd(y, 1 - keep, mixed, mixed);
+    }
 }

@@ -4,15 +4,15 @@ using MergeKit.Core.Recipes;
 namespace MergeKit.Core.Merging.Methods;
 
 /// <summary>Averages each parameter by how much each model's loss depends on it: by the diagonal of its Fisher information (Matena and Raffel 2022,
-/// "Merging models with Fisher-weighted averaging", arXiv 2111.09832). The information is read from a file per model, made by any program that can
-/// differentiate the model: one tensor per weight, of the same name and shape, elements E[(d log p / d w)^2] >= 0.</summary>
+/// "Merging models with Fisher-weighted averaging", arXiv 2111.09832), which <c>mergekit statistics --method fisher</c> records, or a run of a recipe that
+/// names texts: one tensor per weight, of the same name and shape, elements E[(d ln p / d w)^2] >= 0.</summary>
 [MergeMethod]
 public sealed class Fisher : MergeMethod
 {
     /// <inheritdoc/>
     public override MethodDescription Description { get; } = new(
         "fisher",
-        "Averages each parameter by each model's Fisher information, which comes from a statistics file per model.",
+        "Averages each parameter by each model's Fisher information, recorded on texts or read from a statistics file per model.",
         [
             ParameterSet.PerModel("weight", 1.0, "Factor of the model's information: w_i."),
             ParameterSet.Number("epsilon", 1e-6, "Least information of an element, relative to the tensor's mean: where no model has any, the average is plain."),

@@ -14,7 +14,7 @@ public sealed class RegMean : MergeMethod
     /// <inheritdoc/>
     public override MethodDescription Description { get; } = new(
         "regmean",
-        "Solves for each linear layer the matrix whose outputs are nearest to those of all models; needs a statistics file per model.",
+        "Solves for each linear layer the matrix whose outputs are nearest to those of all models; needs a statistics file, or texts to record them on, per model.",
         [
             ParameterSet.PerModel("weight", 1.0, "Factor of the model's products: w_i."),
             ParameterSet.Number("alpha", 0.9, "Factor of the products' elements off the diagonal; below 1 keeps the problem well posed, 0 weighs inputs one by one."),

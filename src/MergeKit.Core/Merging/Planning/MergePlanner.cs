@@ -111,6 +111,7 @@ public static class MergePlanner
             outputLayers += planner.LayerCount;
         }
 
+        problems.AddRange(plan.Statistics.Awaited.Select(awaited => Problem.Note($"{StatisticsCost.Of(method.Statistics, awaited.Model, awaited.Request)}; recorded when the recipe is run, unless they are kept already", awaited.Request.Location)));
         plan.Jobs = jobs.ConvertAll(job => job.Layer is { } layer ? job with { Depth = outputLayers == 1 ? 1 : layer / (outputLayers - 1.0) } : job);
         if (checkModels)
             problems.AddRange(UnusedTensors.Account(plan));

@@ -55,6 +55,9 @@ public sealed record PlanOptions
     /// <summary>Elements of one chunk; rounded up to a whole number of summation blocks.</summary>
     public int ChunkElements { get; init; } = 32768;
 
+    /// <summary>Records the statistics that recipes ask for; null where that cannot be done.</summary>
+    public StatisticsMaker? Statistics { get; init; }
+
     /// <summary>Where the result will be written, for the disk space check; null: not checked.</summary>
     public string? OutputFolder { get; init; }
 }

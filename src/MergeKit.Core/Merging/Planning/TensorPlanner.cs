@@ -88,13 +88,14 @@ internal sealed class TensorPlanner(
         var count = shape.Aggregate(1L, (product, extent) => product * extent);
         var baseType = method.Base == BaseRole.Required ? found.First(one => one.Source.IsBase).Tensor.DType : (DType?)null;
         var convert = recipe.DType ?? baseType;
-        var data = plan.Vocabulary is { } vocabulary && IsVocabulary(weight, found) ? Gather(vocabulary, weight, name, found, shape, convert)
+        var vocabulary = IsVocabulary(weight, found) ? plan.Vocabulary : null;
+        var data = vocabulary is not null ? Gather(vocabulary, weight, name, found, shape, convert)
             : found.ConvertAll(one => Source(one.Source.Model, one.Tensor, count, convert));
         var jobSources = new List<JobSource>();
         foreach (var (one, values) in found.Zip(data))
         {
             var own = method.Base != BaseRole.Ordinary && one.Source.IsBase ? [] : BindPerModel(one, t);
-            jobSources.Add(new JobSource(one.Source.Model.ToString(), values, one.Source.IsBase, own) { Statistics = Statistics(one) });
+            jobSources.Add(new JobSource(one.Source.Model.ToString(), values, one.Source.IsBase, own) { Statistics = Statistics(one, gathered: vocabulary is not null) });
         }
 
         var natural = recipe.DType ?? baseType ?? jobSources.Select(source => source.Data.Type).Aggregate(Promote);
@@ -126,16 +127,16 @@ internal sealed class TensorPlanner(
         }
     }
 
-    private ITensorSource? Statistics(Found one)
+    /// <summary>What is known of a source's tensor. Elements of a gathered matrix are no longer those that the statistics belong to.</summary>
+    private ITensorSource? Statistics(Found one, bool gathered)
     {
-        if (method.Statistics == StatisticsKind.None)
+        if (method.Statistics == StatisticsKind.None || (gathered && method.Statistics == StatisticsKind.PerElement))
             return null;
         try
         {
-            if (one.Source.Source is { Statistics: not null } source)
-                return plan.Statistics.Find(method.Statistics, source, one.AskedName, one.Tensor.Shape);
-            _grouped.Add($"merge_method '{method.Description.Name}' needs statistics of model '{one.Source.Model}': name their file under 'statistics' beside the model"
-                + (method.Statistics == StatisticsKind.InputProducts ? "; 'mergekit statistics' makes one" : ""), one.AskedName);
+            if (one.Source.Source is { } source && (source.Statistics is not null || source.Recorded is not null))
+                return plan.Statistics.Find(method.Statistics, source, one.Source.Model, [one.AskedName, one.Tensor.Name], one.Tensor.Shape);
+            _grouped.Add($"merge_method '{method.Description.Name}' needs statistics of model '{one.Source.Model}': name their file, or texts to record them on, under 'statistics' beside the model; 'mergekit statistics' makes a file", one.AskedName);
         }
         catch (InputException e)
         {

@@ -14,6 +14,7 @@ public sealed class CpuBackend : IBackend
     private readonly CpuAttention _attention;
     private readonly CpuFeedForward _feedForward;
     private readonly CpuHead _head;
+    private readonly CpuCombinedHeads _combined;
     private readonly CpuBuffer _scratch = new();
 
     /// <summary>A backend for one network.</summary>
@@ -24,7 +25,11 @@ public sealed class CpuBackend : IBackend
         _network = network;
         _pool = new WorkerPool(threads ?? Environment.ProcessorCount);
         (_attention, _feedForward, _head) = (new CpuAttention(network, _pool), new CpuFeedForward(_pool), new CpuHead(_pool));
+        _combined = new CpuCombinedHeads(_pool);
     }
+
+    /// <summary>Leaves some of the threads to others. Not during a pass.</summary>
+    internal void UseThreads(int threads) => _pool.Use(threads);
 
     /// <inheritdoc/>
     public IMatrix LoadMatrix(MatrixSource source) => new CpuMatrix(source.Blocks, source.StoredTransposed, source.Bias);
@@ -149,6 +154,26 @@ public sealed class CpuBackend : IBackend
         _head.Logits(weights, ((CpuBuffer)hidden).Span[(first * hidden.Columns)..], logits);
 
     /// <inheritdoc/>
+    public bool TryScoreCombined(CombinedHeads heads, ReadOnlySpan<int> targets, Span<float> logProbs, Span<bool> isArgMax)
+    {
+        if (!CpuCombinedHeads.Takes(heads))
+            return false;
+        using (new AllThreads(_pool))
+            _combined.Score(heads, targets, logProbs, isArgMax);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public bool TryCombine(CombinedHeads heads, Span<float> logProbs)
+    {
+        if (!CpuCombinedHeads.Takes(heads))
+            return false;
+        using (new AllThreads(_pool))
+            _combined.Combine(heads, logProbs);
+        return true;
+    }
+
+    /// <inheritdoc/>
     public void CopyRows(IBuffer source, ReadOnlySpan<int> rows, IBuffer destination)
     {
         var (from, to) = ((CpuBuffer)source, ((CpuBuffer)destination).Resize(rows.Length, source.Columns));
@@ -165,8 +190,24 @@ public sealed class CpuBackend : IBackend
         _attention.Dispose();
         _feedForward.Dispose();
         _head.Dispose();
+        _combined.Dispose();
         _scratch.Dispose();
         _pool.Dispose();
+    }
+
+    /// <summary>While several models' heads are combined nobody else computes, so that all threads are free.</summary>
+    private readonly struct AllThreads : IDisposable
+    {
+        private readonly WorkerPool _pool;
+        private readonly int _before;
+
+        public AllThreads(WorkerPool pool)
+        {
+            (_pool, _before) = (pool, pool.Threads);
+            pool.Use(int.MaxValue);
+        }
+
+        public void Dispose() => _pool.Use(_before);
     }
 
     private static void AddRow(WeightTensor? table, int index, Span<float> row, Span<float> scratch)

@@ -79,7 +79,8 @@ internal sealed class CpuFeedForward(WorkerPool pool) : IDisposable
             buffer.Dispose();
     }
 
-    private static void Gate(MlpWeights weights, Span<float> wide, Span<float> inner)
+    /// <summary>act(gate) x up of one token, or act(up); wide is overwritten.</summary>
+    public static void Gate(MlpWeights weights, Span<float> wide, Span<float> inner)
     {
         if (weights.Gate == GateKind.None)
         {

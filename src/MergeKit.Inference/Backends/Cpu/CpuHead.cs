@@ -63,7 +63,8 @@ internal sealed class CpuHead(WorkerPool pool) : IDisposable
         return states;
     }
 
-    private static void Finish(HeadWeights weights, Span<float> logits)
+    /// <summary>Scales and caps logits, in place.</summary>
+    public static void Finish(HeadWeights weights, Span<float> logits)
     {
         if (weights.Spec.Scale != 1)
             TensorPrimitives.Multiply(logits, weights.Spec.Scale, logits);
@@ -75,7 +76,7 @@ internal sealed class CpuHead(WorkerPool pool) : IDisposable
     }
 
     /// <summary>What is known of one row after some chunks.</summary>
-    private struct State
+    internal struct State
     {
         public LogSumExp Total;
         public float Target;

@@ -39,12 +39,12 @@ internal sealed class CpuMatrix : IMatrix
         AddBias(tokens, y, 0, Rows);
     }
 
-    /// <summary>The same for the outputs from <paramref name="start"/> on; y is [tokens, count]. Only for a matrix of one block that is not transposed.</summary>
-    public void MultiplyRows(ReadOnlySpan<float> x, int tokens, int start, int count, Span<float> y, WorkerPool pool)
+    /// <summary>The same for the outputs from <paramref name="start"/> on, added to y where <paramref name="beta"/> is 1; y is [tokens, count]. Only for a matrix of one block that is not transposed.</summary>
+    public void MultiplyRows(ReadOnlySpan<float> x, int tokens, int start, int count, Span<float> y, WorkerPool pool, int beta = 0)
     {
         if (_transposed || _blocks.Length != 1)
             throw new InvalidOperationException("rows can be taken of a matrix of one block stored [out, in] only");
-        MatrixProduct.Multiply(x, tokens, _blocks[0].Weights.Slice(start, count), y, count, pool);
+        MatrixProduct.Multiply(x, tokens, _blocks[0].Weights.Slice(start, count), y, count, pool, beta);
         AddBias(tokens, y, start, count);
     }
 

@@ -22,6 +22,7 @@ public sealed class CudaBackend : IBackend
     private readonly CudaAttention _attention;
     private readonly CudaMoe _moe;
     private readonly CudaHead _head;
+    private readonly CudaCombinedHeads _combined;
     private readonly CudaReplay _replay;
     private readonly MoeSpec[] _experts;
     private readonly CudaBuffer _wide, _inner, _shared, _sharedGate, _converted;
@@ -45,12 +46,19 @@ public sealed class CudaBackend : IBackend
         (_wide, _inner, _shared, _sharedGate, _converted) = (new CudaBuffer(cuda), new CudaBuffer(cuda), new CudaBuffer(cuda), new CudaBuffer(cuda), new CudaBuffer(cuda));
         _attention = new CudaAttention(cuda, network, _linear, _weights, _batch, _pool);
         (_moe, _head, _replay) = (new CudaMoe(cuda, _linear, _weights), new CudaHead(cuda, _linear), new CudaReplay(cuda));
+        _combined = new CudaCombinedHeads(cuda, _linear);
         _experts = [.. network.Layers.Select(layer => layer.Moe).OfType<MoeSpec>().Distinct()];
         TokensPerPass = PassTokens(network, type);
     }
 
     /// <inheritdoc/>
     public int TokensPerPass { get; }
+
+    /// <summary>Where it runs.</summary>
+    internal CudaContext Cuda => _cuda;
+
+    /// <summary>Type of matrices and of what they read.</summary>
+    internal CudaType Type => _type;
 
     /// <summary>Bytes of activations and logits of the largest pass, about.</summary>
     public static long PassBytes(NetworkSpec network, CudaType type) =>
@@ -257,11 +265,25 @@ public sealed class CudaBackend : IBackend
     }
 
     /// <inheritdoc/>
+    public int Draw(HeadWeights weights, IBuffer hidden, int row, in DrawRule rule)
+    {
+        _cuda.MakeCurrent();
+        return _head.Draw(weights, (CudaBuffer)hidden, row, rule);
+    }
+
+    /// <inheritdoc/>
     public IPendingIds QueueArgMax(HeadWeights weights, IBuffer hidden)
     {
         _cuda.MakeCurrent();
         return _head.QueueArgMax(weights, (CudaBuffer)hidden);
     }
+
+    /// <inheritdoc/>
+    public bool TryScoreCombined(CombinedHeads heads, ReadOnlySpan<int> targets, Span<float> logProbs, Span<bool> isArgMax) =>
+        _combined.TryScore(heads, targets, logProbs, isArgMax);
+
+    /// <inheritdoc/>
+    public bool TryCombine(CombinedHeads heads, Span<float> logProbs) => _combined.TryCombine(heads, logProbs);
 
     /// <inheritdoc/>
     public void CopyRows(IBuffer source, ReadOnlySpan<int> rows, IBuffer destination)
@@ -270,8 +292,14 @@ public sealed class CudaBackend : IBackend
         var from = (CudaBuffer)source;
         var bytes = (long)from.Columns * from.Type.Size();
         nint target = ((CudaBuffer)destination).Resize(rows.Length, from.Columns, from.Type);
-        for (var i = 0; i < rows.Length; i++)
-            _cuda.Stream.Copy(target + (nint)(i * bytes), from.Pointer + (nint)(rows[i] * bytes), bytes);
+        for (int i = 0, end; i < rows.Length; i = end)
+        {
+            for (end = i + 1; end < rows.Length && rows[end] == rows[end - 1] + 1; end++)
+            {
+            }
+
+            _cuda.Stream.Copy(target + (nint)(i * bytes), from.Pointer + (nint)(rows[i] * bytes), (end - i) * bytes);
+        }
     }
 
     /// <inheritdoc/>
@@ -295,7 +323,7 @@ public sealed class CudaBackend : IBackend
     {
         _cuda.MakeCurrent();
         _cuda.Synchronize();
-        foreach (var part in new IDisposable[] { _replay, _attention, _moe, _head, _batch, _pool, _weights, _linear, _wide, _inner, _shared, _sharedGate, _converted })
+        foreach (var part in new IDisposable[] { _replay, _attention, _moe, _combined, _head, _batch, _pool, _weights, _linear, _wide, _inner, _shared, _sharedGate, _converted })
             part.Dispose();
         if (_ownsContext)
             _cuda.Dispose();

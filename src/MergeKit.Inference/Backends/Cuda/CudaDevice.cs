@@ -36,6 +36,9 @@ public sealed record CudaDevice(
             ? $"cuda:{Index} ({Name}): compute capability {Major}.{Minor}; 8.0 or newer is needed"
         : null;
 
+    /// <summary>Whether the machine has an NVIDIA driver, so that somebody may expect its GPU to be used.</summary>
+    public static bool HasDriver => CudaLibraries.IsPresent(CudaLibraries.Driver);
+
     /// <summary>All devices that the driver shows.</summary>
     /// <exception cref="CudaException">The driver is missing or refuses.</exception>
     public static IReadOnlyList<CudaDevice> All()

@@ -24,9 +24,7 @@ internal sealed class CudaHead(CudaContext cuda, CudaLinear linear) : IDisposabl
     public void Logits(HeadWeights weights, CudaBuffer hidden, int row, Span<float> logits)
     {
         var matrix = (CudaMatrix)weights.Output;
-        Gather(hidden, _rows.Fill<int>([row]), 1);
-        var values = _logits.Resize(1, matrix.Rows, CudaType.Float32);
-        linear.Multiply(matrix.Weights, _gathered.Pointer, values, 1, matrix.Rows, matrix.Columns, CudaType.Float32, accumulate: false);
+        var values = Multiply(matrix, hidden, row);
         if (matrix.Bias != 0)
             Elementwise.AddBias(cuda, values, matrix.Bias, 1, matrix.Rows);
         cuda.Stream.Download(values, logits);
@@ -37,6 +35,18 @@ internal sealed class CudaHead(CudaContext cuda, CudaLinear linear) : IDisposabl
         TensorPrimitives.Divide(logits, cap, logits);
         TensorPrimitives.Tanh(logits, logits);
         TensorPrimitives.Multiply(logits, cap, logits);
+    }
+
+    /// <summary>Draws the next token of a row.</summary>
+    public int Draw(HeadWeights weights, CudaBuffer hidden, int row, in DrawRule rule)
+    {
+        var matrix = (CudaMatrix)weights.Output;
+        var values = Multiply(matrix, hidden, row);
+        var (uniforms, ids) = (_states.Fill<double>([rule.Uniform]), _targets.Resize(1, 1, CudaType.Float32));
+        DrawRows.Launch(cuda, rule, new DrawOperands(values, matrix.Bias, uniforms, ids, matrix.Rows, weights.Spec.Scale, weights.Spec.Softcap ?? 0), 1);
+        var id = 0;
+        cuda.Stream.Download(ids, new Span<int>(ref id));
+        return id;
     }
 
     /// <summary>ln p(target) of each row. All work is queued before the first result is read.</summary>
@@ -130,6 +140,15 @@ internal sealed class CudaHead(CudaContext cuda, CudaLinear linear) : IDisposabl
                 Softcap = weights.Spec.Softcap ?? 0,
             });
         }
+    }
+
+    /// <summary>The bare product of one row, in float32.</summary>
+    private nint Multiply(CudaMatrix matrix, CudaBuffer hidden, int row)
+    {
+        Gather(hidden, _rows.Fill<int>([row]), 1);
+        var values = _logits.Resize(1, matrix.Rows, CudaType.Float32);
+        linear.Multiply(matrix.Weights, _gathered.Pointer, values, 1, matrix.Rows, matrix.Columns, CudaType.Float32, accumulate: false);
+        return values;
     }
 
     private void Gather(CudaBuffer hidden, nint rows, int count) => Elementwise.Gather(

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Checkpoints.Gguf;
+using MergeKit.Core.Conversion.Gguf;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Inputs;
 using MergeKit.Core.Numerics;
@@ -77,7 +78,7 @@ public sealed class GgufFileTests : IDisposable
     }
 
     [Theory]
-    [InlineData("falcon", "'falcon'")]
+    [InlineData("mamba", "'mamba'")]
     [InlineData(null, "name no architecture")]
     public void An_architecture_that_is_not_known_is_named(string? architecture, string seen)
     {

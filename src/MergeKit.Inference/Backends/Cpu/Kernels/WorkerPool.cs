@@ -40,8 +40,8 @@ public sealed class WorkerPool : IDisposable
             _helpers[i] = new Helper(this, i + 1);
     }
 
-    /// <summary>Workers, the caller among them.</summary>
-    public int Threads { get; }
+    /// <summary>Workers in use, the caller among them.</summary>
+    public int Threads { get; private set; }
 
     /// <summary>
     /// Calls <paramref name="body"/>(index, worker) once for every index below <paramref name="count"/>, in any order, on any worker, and
@@ -58,7 +58,7 @@ public sealed class WorkerPool : IDisposable
             throw new InvalidOperationException("this WorkerPool is already running a loop: loops do not nest, and a pool serves one caller at a time");
         try
         {
-            if (_helpers.Length == 0 || count <= 1)
+            if (Threads == 1 || count <= 1)
                 RunAlone(count, body);
             else
                 RunTogether(new Loop(count, Math.Max(1, count / (Threads * PiecesPerThread)), body));
@@ -68,6 +68,9 @@ public sealed class WorkerPool : IDisposable
             Volatile.Write(ref _busy, 0);
         }
     }
+
+    /// <summary>Uses so many of the threads from the next loop on, at least one and at most all; the others stay parked. Not to be called while a loop runs.</summary>
+    public void Use(int threads) => Threads = Math.Clamp(threads, 1, _helpers.Length + 1);
 
     /// <summary>Stops and joins the threads. Not to be called while a loop runs.</summary>
     public void Dispose()
@@ -100,7 +103,7 @@ public sealed class WorkerPool : IDisposable
     {
         _current = loop;
         Interlocked.MemoryBarrier();
-        var wanted = Math.Min(_helpers.Length, loop.Count - 1);
+        var wanted = Math.Min(Threads, loop.Count) - 1;
         for (var i = 0; i < wanted; i++)
             _helpers[i].Wake();
         loop.Work(0);
@@ -209,7 +212,8 @@ public sealed class WorkerPool : IDisposable
                 }
 
                 last = loop;
-                loop?.Help(_worker);
+                if (_worker < _pool.Threads)
+                    loop?.Help(_worker);
             }
         }
 

@@ -12,12 +12,12 @@ internal readonly record struct AttentionTile(int Sequence, int First, int Head,
 /// <param name="Keys">Keys of a step.</param>
 /// <param name="Stages">Blocks of keys, and of values, in shared memory.</param>
 /// <param name="Depth">Tiles known ahead, and their queries in shared memory.</param>
-internal readonly record struct HopperTile(int Rows, int Keys, int Stages, int Depth);
+/// <param name="Blocks">Blocks on a multiprocessor.</param>
+internal readonly record struct HopperTile(int Rows, int Keys, int Stages, int Depth, int Blocks = 1);
 
 /// <summary>Attention of prompts on Hopper: TMA, warp specialisation, warpgroup products.</summary>
 internal static class AttentionHopper
 {
-    private const long CacheBytes = 32L << 20;
     private const int TileBytes = 40;
     private const float Log2E = 1.4426950408889634f;
     private static readonly int[] TestLengths = [1, 512, 1024, 4096], TestExtras = [0, 2, 5, 7];
@@ -29,7 +29,8 @@ internal static class AttentionHopper
     /// <summary>The tile for a head size, a mask and the longest sequence: what measured best for each on an H100.</summary>
     public static HopperTile Choose(int headDim, bool causal, int longest, bool softcap = false) => (headDim, causal, longest) switch
     {
-        (64, true, <= 1024) or (64, false, <= 512) => new HopperTile(128, 128, 4, 4),
+        (64, _, <= 512) => new HopperTile(128, 128, 4, 4),
+        (64, _, <= 1024) => new HopperTile(64, 64, 2, 3, 3),
         (64, _, _) => softcap ? new HopperTile(128, 128, 2, 2) : new HopperTile(192, 128, 2, 2),
         (_, _, <= 512) => new HopperTile(128, 128, 2, 3),
         (_, false, >= 2048) => new HopperTile(192, 80, 2, 2),
@@ -39,7 +40,7 @@ internal static class AttentionHopper
     /// <summary>The variant for a form and a tile.</summary>
     public static KernelSpec Configure(in AttentionForm form, HopperTile tile) => new("AttentionHopper", "attention",
     [
-        ("HEAD_DIM", form.HeadDim), ("BM", tile.Rows), ("BN", tile.Keys), ("STAGES", tile.Stages), ("DEPTH", tile.Depth), ("CAUSAL", form.Causal ? 1 : 0),
+        ("HEAD_DIM", form.HeadDim), ("BM", tile.Rows), ("BN", tile.Keys), ("STAGES", tile.Stages), ("DEPTH", tile.Depth), ("BLOCKS", tile.Blocks), ("CAUSAL", form.Causal ? 1 : 0),
         ("WINDOW", form.Window > 0 ? 1 : 0), ("SOFTCAP", form.Softcap > 0 ? 1 : 0), ("SINKS", form.Sinks ? 1 : 0),
     ])
     {
@@ -59,8 +60,15 @@ internal static class AttentionHopper
         select Configure(form, Choose(form.HeadDim, form.Causal, longest, form.Softcap > 0));
 
     /// <summary>All tiles of a batch in the order of work: heads whose keys and values fit the second-level cache together, and among those the longest first.</summary>
-    public static AttentionTile[] Tiles(IReadOnlyList<DeviceSequence> sequences, in AttentionForm form, int rows)
+    /// <param name="sequences">The sequences.</param>
+    /// <param name="form">The attention.</param>
+    /// <param name="rows">Queries of a tile.</param>
+    /// <param name="together">Bytes of keys and values whose tiles are worked on together; where null, what measured best on an H100: queries and
+    /// results of short sequences take as much of the cache as keys and values.</param>
+    public static AttentionTile[] Tiles(IReadOnlyList<DeviceSequence> sequences, in AttentionForm form, int rows, long? together = null)
     {
+        var longest = sequences.Count == 0 ? 0 : sequences.Max(sequence => sequence.Keys);
+        var most = together ?? (longest <= 512 ? 4L << 20 : longest <= 1024 && form.Causal ? 16L << 20 : 32L << 20);
         var (tiles, section, bytes) = (new List<AttentionTile>(), new List<(int Keys, AttentionTile Tile)>(), 0L);
         var group = form.Heads / form.KvHeads;
         for (var i = 0; i < sequences.Count; i++)
@@ -68,7 +76,7 @@ internal static class AttentionHopper
             {
                 if (head % group == 0)
                     bytes += 4L * sequences[i].Keys * form.HeadDim;
-                if (head % group == 0 && bytes > CacheBytes && section.Count > 0)
+                if (head % group == 0 && bytes > most && section.Count > 0)
                 {
                     Flush(tiles, section);
                     bytes = 4L * sequences[i].Keys * form.HeadDim;
@@ -116,7 +124,7 @@ internal static class AttentionHopper
             CappedScale = form.Softcap > 0 ? form.Scale / form.Softcap : 0,
             CapLog2 = form.Softcap * Log2E,
         };
-        cuda.Kernel(Configure(form, shape)).Launch(cuda.Stream, (Math.Min(cuda.Device.Multiprocessors, tiles), 1, 1), 128 * (shape.Rows / 64 + 1), parameters);
+        cuda.Kernel(Configure(form, shape)).Launch(cuda.Stream, (Math.Min(cuda.Device.Multiprocessors * shape.Blocks, tiles), 1, 1), 128 * (shape.Rows / 64 + 1), parameters);
     }
 
     /// <summary>Keys that some query of a tile sees.</summary>

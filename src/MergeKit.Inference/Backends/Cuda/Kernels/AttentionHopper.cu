@@ -10,7 +10,7 @@
 // held DEPTH times for that; short sequences, which memory bounds, have more of it under way.
 // Tiles may hold rows of the next sequence: as keys they are masked, as queries not stored; values must be finite.
 //
-// -D: HEAD_DIM (64, 128) BM (128, 192) BN STAGES (of K, of V) DEPTH (tiles known ahead and their Q) CAUSAL WINDOW SOFTCAP SINKS
+// -D: HEAD_DIM (64, 128) BM (64, 128, 192) BN STAGES (of K, of V) DEPTH (tiles known ahead and their Q) BLOCKS (of a multiprocessor) CAUSAL WINDOW SOFTCAP SINKS
 #include "attention.cuh"
 #include "hopper.cuh"
 #include "wgmma.cuh"
@@ -22,8 +22,8 @@ constexpr int kConsumers = BM / 64;
 constexpr int kThreads = 128 * (kConsumers + 1);
 constexpr int kQBytes = BM * HEAD_DIM * 2;       // a tile is stored as HEAD_DIM/64 panels of 64 columns (128 B)
 constexpr int kKVBytes = BN * HEAD_DIM * 2;
-constexpr int kProducerRegs = kConsumers == 2 ? 24 : 32;
-constexpr int kConsumerRegs = kConsumers == 2 ? 240 : 160;
+constexpr int kProducerRegs = kConsumers == 3 ? 32 : 24;
+constexpr int kConsumerRegs = BLOCKS == 1 ? (kConsumers == 2 ? 240 : 160) : kConsumers == 2 ? 104 : BLOCKS == 2 ? 216 : BLOCKS == 3 ? 136 : 96;
 
 struct Params {
     TensorMap q, k, v;
@@ -157,12 +157,13 @@ struct Smem {
 __device__ __forceinline__ void scheduler(const Params& p, const Smem& m) {
     Ring tp{0, 1};
     for (int tile = blockIdx.x;; tp.next(DEPTH)) {
+        const int next = (int)atomicAdd(p.counter, 1u) + (int)gridDim.x;   // asked for while this tile is looked up
         const Tile t = make_tile(p, tile);
         barrier_wait(m.t_empty + 8 * tp.slot, tp.phase);
         m.ring[tp.slot] = t;
         barrier_arrive(m.t_full + 8 * tp.slot);
         if (t.head < 0) break;
-        tile = (int)atomicAdd(p.counter, 1u) + (int)gridDim.x;
+        tile = next;
     }
     // The last block to get here resets the counter for the next launch.
     __threadfence();
@@ -388,7 +389,7 @@ struct Consumer {
 
 // ---- kernel
 
-extern "C" __global__ void __launch_bounds__(kThreads, 1) attention(const __grid_constant__ Params p) {
+extern "C" __global__ void __launch_bounds__(kThreads, BLOCKS) attention(const __grid_constant__ Params p) {
     extern __shared__ unsigned char raw[];
     u32 base = (smem_u32(raw) + 1023) & ~1023u;                     // the swizzle needs 1024 B alignment
     Smem m;

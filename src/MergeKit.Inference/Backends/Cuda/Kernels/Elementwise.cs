@@ -25,7 +25,11 @@ internal static class Elementwise
             yield return Configure("add", type, CudaType.Float32);
             yield return Configure("add_gated", type, CudaType.Float32);
             foreach (var output in types)
+            {
                 yield return Configure("gather", type, output);
+                yield return Configure("weigh", type, output);
+            }
+
             yield return Configure("convert", type, type == CudaType.Float32 ? CudaType.BFloat16 : CudaType.Float32);
             foreach (var activation in Enum.GetValues<Activation>())
                 yield return Configure("activation", type, type, activation);
@@ -54,6 +58,10 @@ internal static class Elementwise
     /// <summary>y[i] = x[rows[i]].</summary>
     public static void Gather(CudaContext cuda, nint x, CudaType input, nint rows, nint y, CudaType output, long count, int width) =>
         Launch(cuda, Configure("gather", input, output), new Parameters { X = x, Y = y, Rows = rows, Count = count * width, Width = width });
+
+    /// <summary>y[r] = x[r] times the factor of its row.</summary>
+    public static void Weigh(CudaContext cuda, nint x, CudaType input, nint factors, nint y, CudaType output, long rows, int width) =>
+        Launch(cuda, Configure("weigh", input, output), new Parameters { X = x, Y = y, Bias = factors, Count = rows * width, Width = width });
 
     /// <summary>y = f(x + bias); bias may be 0, y may be x.</summary>
     public static void Activate(CudaContext cuda, Activation activation, nint x, nint bias, nint y, long rows, int width, CudaType type) =>

@@ -48,6 +48,11 @@ extern "C" __global__ void __launch_bounds__(256) gather(const __grid_constant__
     }
 }
 
+// y[r] = x[r] * bias[r].
+extern "C" __global__ void __launch_bounds__(256) weigh(const __grid_constant__ Params p) {
+    EACH(i) from_float(to_float(p.x[i]) * p.bias[i / p.width], p.y[i]);
+}
+
 // y = act(x + bias).
 extern "C" __global__ void __launch_bounds__(256) activation(const __grid_constant__ Params p) {
     EACH(i) {

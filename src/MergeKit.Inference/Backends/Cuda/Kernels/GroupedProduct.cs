@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using MergeKit.Core.Architectures;
 
 namespace MergeKit.Inference.Backends.Cuda.Kernels;
@@ -45,6 +46,12 @@ internal readonly record struct GroupedOperands(nint X, nint Weights, nint Y, ni
 /// <param name="TargetLogits">Scratch, float32 [rows].</param>
 internal readonly record struct ScoreOperands(nint X, nint Weights, nint Bias, nint Targets, nint Partials, nint TargetLogits);
 
+/// <summary>A matrix of outputs and what it is multiplied with; both at multiples of 16 bytes.</summary>
+/// <param name="X">bf16 [rows, K].</param>
+/// <param name="Weights">bf16 [vocabulary, K].</param>
+/// <param name="Inputs">K, a multiple of 8.</param>
+internal readonly record struct ScorePart(nint X, nint Weights, int Inputs);
+
 /// <summary>Matrix products on Hopper with an epilogue of their own: of mixtures of experts, with the gate, and of the output layer's log-probabilities.</summary>
 internal static class GroupedProduct
 {
@@ -91,6 +98,8 @@ internal static class GroupedProduct
 
         yield return Configure(form, ScoreTile, Epilogue.Scores);
         yield return Configure(form with { Biased = true }, ScoreTile, Epilogue.Scores);
+        for (var parts = 2; parts <= MostParts; parts++)
+            yield return Configure(form, ScoreTile, Epilogue.Scores, parts);
     }
 
     /// <summary>Multiplies the rows of each expert with its own matrix.</summary>
@@ -114,7 +123,7 @@ internal static class GroupedProduct
         parameters.Pitch = form.Columns;
         parameters.Ends = x.Ends;
         parameters.Limit = form.Limit ?? 0;
-        Launch(cuda, form, shape, rows, form.Gated ? Epilogue.Gated : Epilogue.Plain, parameters);
+        Launch(cuda, form, shape, rows, Configure(form, shape), parameters);
     }
 
     /// <summary>Partial results of a row.</summary>
@@ -149,15 +158,56 @@ internal static class GroupedProduct
         parameters.Parts = ScoreParts(vocabulary);
         parameters.Scale = scale;
         parameters.Softcap = softcap;
-        Launch(cuda, form, ScoreTile, rows, Epilogue.Scores, parameters);
+        Launch(cuda, form, ScoreTile, rows, Configure(form, ScoreTile, Epilogue.Scores), parameters);
+    }
+
+    /// <summary>The most pairs of <see cref="LaunchSumScores"/>.</summary>
+    public const int MostParts = 8;
+
+    /// <summary>As <see cref="LaunchScores"/>, of the sum of several products: one product whose K is that of all of them together.</summary>
+    /// <param name="cuda">Where.</param>
+    /// <param name="rows">Rows.</param>
+    /// <param name="vocabulary">Columns; matrices may have more rows.</param>
+    /// <param name="terms">1 to <see cref="MostParts"/> pairs.</param>
+    /// <param name="x">Targets and scratch.</param>
+    public static void LaunchSumScores(CudaContext cuda, int rows, int vocabulary, ReadOnlySpan<ScorePart> terms, in ScoreOperands x)
+    {
+        if (terms.Length is < 1 or > MostParts)
+            throw new ArgumentException($"{terms.Length} products: 1 to {MostParts} are wanted", nameof(terms));
+        if (terms.Length == 1)
+        {
+            LaunchScores(cuda, rows, vocabulary, terms[0].Inputs, 1, 0, x with { X = terms[0].X, Weights = terms[0].Weights });
+            return;
+        }
+
+        if (rows == 0)
+            return;
+        var parameters = default(SumParameters);
+        var blocks = 0;
+        for (var i = 0; i < terms.Length; i++)
+        {
+            var own = Fill(new GroupedForm(vocabulary, terms[i].Inputs, 1), ScoreTile, rows, terms[i].X, terms[i].Weights, 0);
+            parameters.Set(terms.Length, i, own, (terms[i].Inputs + Depth - 1) / Depth);
+            blocks += (terms[i].Inputs + Depth - 1) / Depth;
+        }
+
+        parameters.First.C = parameters.First.A;
+        parameters.First.Partials = x.Partials;
+        parameters.First.TargetLogits = x.TargetLogits;
+        parameters.First.Targets = x.Targets;
+        parameters.First.Parts = ScoreParts(vocabulary);
+        parameters.First.Scale = 1;
+        parameters.First.K = blocks * Depth;
+        var form = new GroupedForm(vocabulary, blocks * Depth, 1);
+        Launch(cuda, form, ScoreTile, rows, Configure(form, ScoreTile, Epilogue.Scores, terms.Length), parameters);
     }
 
     private static GroupedTile ScoreTile => new(128, 2, 8, 2);
 
-    private static KernelSpec Configure(in GroupedForm form, GroupedTile tile, Epilogue epilogue) => new("GroupedProduct", "grouped_product",
+    private static KernelSpec Configure(in GroupedForm form, GroupedTile tile, Epilogue epilogue, int parts = 1) => new("GroupedProduct", "grouped_product",
     [
         ("BM", tile.Rows), ("BN", GroupedTile.Columns), ("STAGES", Stages), ("CLUSTER", tile.Cluster), ("GROUP", tile.Band), ("LAG", tile.Lag),
-        ("EPILOGUE", (int)epilogue), ("BIAS", form.Biased ? 1 : 0),
+        ("EPILOGUE", (int)epilogue), ("PARTS", parts), ("BIAS", form.Biased ? 1 : 0),
         ("ACTIVATION", form is { Gated: true, Limit: null } ? (int)form.Activation : (int)Activation.QuickGelu), ("CLAMPED", form.Limit is null ? 0 : 1),
     ])
     {
@@ -183,11 +233,12 @@ internal static class GroupedProduct
         Experts = form.Experts,
     };
 
-    private static void Launch(CudaContext cuda, in GroupedForm form, GroupedTile tile, int rows, Epilogue epilogue, in Parameters parameters)
+    private static void Launch<T>(CudaContext cuda, in GroupedForm form, GroupedTile tile, int rows, KernelSpec spec, in T parameters)
+        where T : unmanaged
     {
         var most = (long)((form.Outputs + GroupedTile.Columns - 1) / GroupedTile.Columns) * ((rows + tile.Rows * tile.Cluster - 1) / (tile.Rows * tile.Cluster) + form.Experts - 1);
         var clusters = (int)Math.Min(cuda.Device.Multiprocessors / tile.Cluster, most);
-        cuda.Kernel(Configure(form, tile, epilogue)).Launch(cuda.Stream, (clusters * tile.Cluster, 1, 1), Threads, parameters);
+        cuda.Kernel(spec).Launch(cuda.Stream, (clusters * tile.Cluster, 1, 1), Threads, parameters);
     }
 
     private struct Parameters
@@ -197,5 +248,34 @@ internal static class GroupedProduct
         public long Pitch;
         public int Rows, N, K, Experts, Parts;
         public float Limit, Scale, Softcap;
+    }
+
+    /// <summary>Parameters of a sum: tensor maps of the parts behind the first, where the kernel's alignment has them, then all parts' numbers of blocks.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = MoreAt + (MostParts - 1) * 2 * MapBytes + MostParts * sizeof(int))]
+    private unsafe struct SumParameters
+    {
+        private const int MapBytes = 128, MoreAt = 512;
+
+        [FieldOffset(0)]
+        public Parameters First;
+
+        [FieldOffset(MoreAt)]
+        private fixed byte _more[(MostParts - 1) * 2 * MapBytes + MostParts * sizeof(int)];
+
+        public void Set(int parts, int part, in Parameters own, int blocks)
+        {
+            fixed (byte* more = _more)
+            {
+                if (part == 0)
+                    First = own;
+                else
+                {
+                    ((TensorMap*)more)[2 * part - 2] = own.A;
+                    ((TensorMap*)more)[2 * part - 1] = own.B;
+                }
+
+                ((int*)(more + (parts - 1) * 2 * MapBytes))[part] = blocks;
+            }
+        }
     }
 }

@@ -9,7 +9,9 @@
 //
 // -D: BM (64, 128) BN (128, 256) STAGES CLUSTER (1, 2) GROUP LAG (blocks of K) BIAS ACTIVATION CLAMPED
 //     EPILOGUE (0: bf16; 1: rows 2i, 2i + 1 of B are gate and up, C[rows, N / 2] = act(gate) up; 2: log-probabilities)
+//     PARTS (pairs of A and B whose products are added up: K is cut into them; more than 1 only with EPILOGUE 2)
 #define FAST_ACTIVATION 1
+#include "cluster.cuh"
 #include "activation.cuh"
 #include "hopper.cuh"
 #include "wgmma.cuh"
@@ -44,15 +46,12 @@ struct Params {
     int rows, n, k, experts;
     int parts;
     float limit, scale, softcap;                     // softcap 0: none
+#if PARTS > 1
+    struct { TensorMap a, b; } more[PARTS - 1];      // of the parts behind the first; k covers the whole blocks of all of them
+    int part_blocks[PARTS];
+#endif
 };
 
-__device__ __forceinline__ void cluster_sync() {
-#if CLUSTER > 1
-    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
-#else
-    __syncthreads();
-#endif
-}
 __device__ __forceinline__ u32 cluster_rank() {
     u32 r = 0;
 #if CLUSTER > 1
@@ -129,19 +128,28 @@ struct Smem { u32 stages, out, full, empty; };
 __device__ __forceinline__ void producer(const Params& p, const Smem& s, Scheduler tiles) {
     Ring ring{0, 1};
     Tile t;
-    const int blocks = (p.k + BK - 1) / BK;
     constexpr int kPart = BN / CLUSTER;
     while (tiles.next(t)) {
         const int b_row = t.column + tiles.rank * kPart;
         const bool some = t.row < t.row_end;         // the last block of a cluster may have no rows of its own
 #pragma unroll 1
-        for (int kb = 0; kb < blocks; kb++) {
-            const u32 full = s.full + 8 * ring.slot, a = s.stages + ring.slot * kStageBytes;
-            barrier_wait(s.empty + 8 * ring.slot, ring.phase);
-            barrier_expect(full, some ? kStageBytes : kBBytes);
-            if (some) load_a(a, &p.a, full, kb * BK, t.row);
-            load_b(a + kABytes + tiles.rank * kPart * 128, &p.b, full, kb * BK, b_row, t.expert);
-            ring.next(STAGES);
+        for (int part = 0; part < PARTS; part++) {
+#if PARTS > 1
+            const TensorMap *map_a = part ? &p.more[part - 1].a : &p.a, *map_b = part ? &p.more[part - 1].b : &p.b;
+            const int blocks = p.part_blocks[part];
+#else
+            const TensorMap *map_a = &p.a, *map_b = &p.b;
+            const int blocks = (p.k + BK - 1) / BK;
+#endif
+#pragma unroll 1
+            for (int kb = 0; kb < blocks; kb++) {
+                const u32 full = s.full + 8 * ring.slot, a = s.stages + ring.slot * kStageBytes;
+                barrier_wait(s.empty + 8 * ring.slot, ring.phase);
+                barrier_expect(full, some ? kStageBytes : kBBytes);
+                if (some) load_a(a, map_a, full, kb * BK, t.row);
+                load_b(a + kABytes + tiles.rank * kPart * 128, map_b, full, kb * BK, b_row, t.expert);
+                ring.next(STAGES);
+            }
         }
     }
 }

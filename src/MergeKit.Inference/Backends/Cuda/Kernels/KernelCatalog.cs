@@ -8,6 +8,7 @@ internal static class KernelCatalog
     [
         .. Norm.Variants(), .. Embedding.Variants(), .. Elementwise.Variants(), .. LoadWeights.Variants(), .. QkvPrepare.Variants(), .. ScoreHead.Variants(),
         .. AttentionPlain.Variants(), .. AttentionMma.Variants(), .. AttentionHopper.Variants(), .. AttentionDecode.Variants(),
-        .. SkinnyProduct.Variants(), .. GroupedProduct.Variants(), .. Routing.Variants(), .. LatentPrepare.Variants(), .. MergeKernels.Variants(),
+        .. SkinnyProduct.Variants(), .. GroupedProduct.Variants(), .. Routing.Variants(), .. LatentPrepare.Variants(), .. CombineRows.Variants(), .. DrawRows.Variants(),
+        .. MergeKernels.Variants(),
     ];
 }

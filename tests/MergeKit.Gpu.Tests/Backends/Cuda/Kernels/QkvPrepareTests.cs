@@ -7,7 +7,7 @@ namespace MergeKit.Gpu.Tests.Backends.Cuda.Kernels;
 /// <summary>Bias, rotation and the write of keys and values, ragged and in pages, against plain loops.</summary>
 public class QkvPrepareTests
 {
-    private const int Tokens = 70, Pages = 3;
+    private const int Tokens = 70;
 
     public static TheoryData<int, int, int, int, bool, bool, bool> Forms => new()
     {
@@ -36,51 +36,64 @@ public class QkvPrepareTests
             Rope = rotary > 0 ? new RopeSpec { Dim = rotary, Theta = 1e4, Interleaved = interleaved } : null,
             Layout = grouped ? QkvLayout.GroupedByKvHead : default,
         };
-        var (all, width, half) = ((heads + 2 * kvHeads) * headDim, kvHeads * headDim, Math.Max(1, rotary / 2));
+        var (all, half) = ((heads + 2 * kvHeads) * headDim, Math.Max(1, rotary / 2));
         foreach (var type in Enum.GetValues<CudaType>())
         {
-            var (qkv, bias) = (Gpu.Random(Tokens * all, 1), Gpu.Random(all, 2));
-            var (cos, sin) = (Gpu.Random(Tokens * half, 3), Gpu.Random(Tokens * half, 4));
-            using var input = gpu.Send(qkv, type);
-            using var offset = gpu.Send(bias, CudaType.Float32);
-            using var cosines = gpu.Send(cos, CudaType.Float32);
-            using var sines = gpu.Send(sin, CudaType.Float32);
-            using var rows = gpu.Send(Enumerable.Range(0, Tokens).Select(t => Tokens - 1 - t).ToArray());
-            using var places = gpu.Send(Enumerable.Range(0, Tokens).Select(t => new Int2(0, t + 30)).ToArray());
-            using var table = gpu.Send(new[] { 2, 0, 1 });
-            using var queries = gpu.Poisoned((long)Tokens * heads * headDim, type);
-            using var keys = gpu.Poisoned((long)Tokens * width, type);
-            using var values = gpu.Poisoned((long)Tokens * width, type);
-            using var keyPages = gpu.Poisoned(Pages * 64L * width, type);
-            using var valuePages = gpu.Poisoned(Pages * 64L * width, type);
-            QkvPrepare.Launch(gpu.Cuda, spec, type, Tokens, new QkvPrepare.Parameters
-            {
-                Qkv = input.Pointer,
-                Bias = biased ? offset.Pointer : 0,
-                Cos = cosines.Pointer,
-                Sin = sines.Pointer,
-                RopeRows = rows.Pointer,
-                Places = places.Pointer,
-                Table = table.Pointer,
-                Queries = queries.Pointer,
-                Keys = keys.Pointer,
-                Values = values.Pointer,
-                KeyPages = keyPages.Pointer,
-                ValuePages = valuePages.Pointer,
-                TableStride = Pages,
-                QueryWeights = 1,
-                KeyWeights = 1,
-            });
+            var inputs = new PreparedTokens(gpu, spec, type, Tokens, Tokens);
+            var actual = inputs.Run(biased, null);
+            var (qkv, bias, cos, sin) = (inputs.Qkv, inputs.Bias, inputs.Cos, inputs.Sin);
             var expected = Enumerable.Range(0, Tokens).Select(t => Token(spec, qkv.AsSpan(t * all, all), biased ? bias : null, cos, sin, (Tokens - 1 - t) * half)).ToArray();
             var (q, k) = (heads * headDim, kvHeads * headDim);
             var tolerance = type == CudaType.Float32 ? 1e-6 : 3e-3;
-            Assert.InRange(Gpu.Error([.. expected.SelectMany(token => token[..q])], gpu.Read(queries, type)), 0, tolerance);
+            Assert.InRange(Gpu.Error([.. expected.SelectMany(token => token[..q])], actual[0]), 0, tolerance);
             float[] wantedKeys = [.. expected.SelectMany(token => token[q..(q + k)])], wantedValues = [.. expected.SelectMany(token => token[(q + k)..])];
-            Assert.InRange(Gpu.Error(wantedKeys, gpu.Read(keys, type)), 0, tolerance);
-            Assert.InRange(Gpu.Error(wantedValues, gpu.Read(values, type)), 0, tolerance);
-            Assert.Equal(gpu.Read(keys, type), Ragged(gpu.Read(keyPages, type), kvHeads, headDim));
-            Assert.Equal(gpu.Read(values, type), Ragged(gpu.Read(valuePages, type), kvHeads, headDim));
+            Assert.InRange(Gpu.Error(wantedKeys, actual[1]), 0, tolerance);
+            Assert.InRange(Gpu.Error(wantedValues, actual[2]), 0, tolerance);
+            Assert.Equal(actual[1], Ragged(actual[3], kvHeads, headDim));
+            Assert.Equal(actual[2], Ragged(actual[4], kvHeads, headDim));
         }
+    }
+
+    public static TheoryData<int, int, int, bool, NormKind?, NormKind?, bool> Regular => new()
+    {
+        { 32, 8, 128, true, NormKind.Rms, NormKind.Rms, false },
+        { 9, 3, 64, true, null, NormKind.Rms, false },
+        { 9, 3, 64, true, NormKind.Rms, null, true },
+        { 5, 1, 256, false, NormKind.Layer, NormKind.Layer, false },
+        { 71, 1, 64, true, null, null, true },
+        { 3, 3, 128, false, null, null, false },
+    };
+
+    [Theory]
+    [MemberData(nameof(Regular))]
+    public void Heads_in_registers_equal_heads_in_shared_memory(int heads, int kvHeads, int headDim, bool rotated, NormKind? query, NormKind? key, bool grouped)
+    {
+        using var gpu = Gpu.Open();
+        var spec = new AttentionSpec
+        {
+            Heads = heads,
+            KvHeads = kvHeads,
+            HeadDim = headDim,
+            ValueDim = headDim,
+            Scale = 1,
+            Output = new LinearSpec("o", default, 1, 1),
+            Rope = rotated ? new RopeSpec { Dim = headDim, Theta = 1e4 } : null,
+            Layout = grouped ? QkvLayout.GroupedByKvHead : default,
+            QueryNorm = query is { } q ? new NormSpec("q", q, headDim, 1e-6) : null,
+            KeyNorm = key is { } k ? new NormSpec("k", k, headDim, 1e-5) : null,
+        };
+        Assert.True(QkvPrepare.IsRegular(spec));
+        foreach (var type in Enum.GetValues<CudaType>())
+            foreach (var tokens in new[] { 1, 3, 70 })
+            {
+                PreparedTokens inputs = new(gpu, spec, type, tokens, 70), alone = new(gpu, spec, type, 1, 70);
+                var (expected, actual) = (inputs.Run(biased: true, regular: false), inputs.Run(biased: true, regular: true));
+                for (var part = 0; part < 3; part++)
+                    Assert.InRange(Gpu.Error(expected[part], actual[part]), 0, type == CudaType.Float32 ? 1e-6 : 3e-3);
+                Assert.Equal(actual[1], Ragged(actual[3], kvHeads, headDim)[..actual[1].Length]);
+                Assert.Equal(actual[2], Ragged(actual[4], kvHeads, headDim)[..actual[2].Length]);
+                Assert.Equal(alone.Run(biased: true, regular: true)[0], actual[0][..(heads * headDim)]);
+            }
     }
 
     /// <summary>[q | k | v] of a token.</summary>

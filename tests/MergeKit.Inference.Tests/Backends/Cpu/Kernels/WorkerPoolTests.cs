@@ -29,6 +29,27 @@ public sealed class WorkerPoolTests
     }
 
     [Fact]
+    public void Threads_that_are_left_to_others_do_no_work()
+    {
+        using var pool = new WorkerPool(4);
+        foreach (var (wanted, used) in new[] { (2, 2), (1, 1), (9, 4), (0, 1), (3, 3) })
+        {
+            pool.Use(wanted);
+            Assert.Equal(used, pool.Threads);
+            var (highest, sum) = (0, 0L);
+            for (var loop = 0; loop < 300; loop++)
+                pool.For(50, (index, worker) =>
+                {
+                    Interlocked.Add(ref sum, index);
+                    if (worker > Volatile.Read(ref highest))
+                        Volatile.Write(ref highest, worker);
+                });
+            Assert.Equal(300L * 49 * 25, sum);
+            Assert.InRange(highest, 0, used - 1);
+        }
+    }
+
+    [Fact]
     public void Survives_many_short_loops_with_pauses()
     {
         using var pool = new WorkerPool(4);

@@ -1,10 +1,9 @@
 using System.Numerics.Tensors;
-using MergeKit.Core.Ensembles.Learning;
 using MergeKit.Core.Models;
 
-namespace MergeKit.Core.Workflows.Learning;
+namespace MergeKit.Core.Ensembles.Learning;
 
-/// <summary>A model's laws at the answers' positions, in double precision. Only ids below <paramref name="vocabulary"/>: rows of padding are cut.</summary>
+/// <summary>A model's laws at some positions, in double precision. Only ids below <paramref name="vocabulary"/>: rows of padding are cut.</summary>
 internal sealed class RowLogits(ILogitRows rows, int width, int vocabulary) : IAnswerLogits, IDisposable
 {
     private float[] _buffer = [];
