@@ -11,7 +11,7 @@ namespace MergeKit.Gpu.Tests.Backends.Cuda.Merging;
 public class DeviceMergeTests
 {
     private static readonly (string Name, long[] Shape)[] Shapes =
-        [("long", [300, 257]), ("even.weight", [64, 512]), ("one", [1, 1]), ("thin", [3, 7]), ("flat", [1, 40003]), ("tall", [9001, 2]), ("none", [0, 8]), ("same", [16, 64])];
+        [("long", [300, 257]), ("even.weight", [64, 512]), ("one", [1, 1]), ("thin", [3, 7]), ("flat", [1, 40003]), ("tall", [901, 2]), ("none", [0, 8]), ("same", [16, 64])];
 
     /// <summary>Methods with parameters in all their corners.</summary>
     private static readonly (string Method, string Global, string[] Models)[] Cases =
@@ -21,8 +21,8 @@ public class DeviceMergeTests
         ("linear", "", ["weight: 2"]),
         ("task_arithmetic", "lambda: 0.7", ["weight: 0.3", "weight: 0.5", "weight: -0.2"]),
         ("task_arithmetic", "normalize: true, lambda: 0", ["weight: 0.3", "weight: 0.5"]),
-        ("slerp", "t: 0.3", ["weight: 1"]),
-        ("slerp", "t: 1", ["weight: 1"]),
+        ("slerp", "t: 0.3", [""]),
+        ("slerp", "t: 1", [""]),
         ("ties", "lambda: 1.3", ["weight: 0.3, density: 0.5", "weight: 0.5, density: 0.07", "weight: 0.4, density: 1"]),
         ("ties", "normalize: false, rescale: true", ["weight: 0.3, density: 0.9", "weight: 0.5, density: 0.333"]),
         ("dare_linear", "", ["weight: 0.3, density: 0.5", "weight: 0.5, density: 0.1", "weight: 0.5, density: 0"]),
