@@ -112,7 +112,7 @@ internal static class GpuMergeBenchmark
             cuda.Synchronize();
             var clock = Stopwatch.StartNew();
             start.Record(cuda.Stream);
-            merge.Fill(plan, default, () => end.Record(cuda.Stream));
+            merge.Fill(plan, () => end.Record(cuda.Stream));
             wholes.Add(clock.Elapsed.TotalMilliseconds);
             kernels.Add(end.MillisecondsSince(start));
         }

@@ -50,7 +50,7 @@ internal sealed class CandidateWeights(string name, MergePlan plan) : IWeightSou
     /// <summary>Carries out a plan of the same output tensors.</summary>
     /// <exception cref="Core.Diagnostics.InputException">The plan makes other tensors; nothing was changed.</exception>
     public void Fill(MergePlan next, CancellationToken cancellation = default) =>
-        NotFinite = _device?.Fill(next, cancellation) ?? _memory.Fill(next, cancellation);
+        NotFinite = _device?.Fill(next, null, cancellation) ?? _memory.Fill(next, cancellation);
 
     /// <inheritdoc/>
     public void Dispose() => _memory.Dispose();

@@ -33,7 +33,7 @@ public sealed unsafe class MemoryMerge : IDisposable
     private readonly MemoryPrecision _precision;
     private byte* _block;
 
-    /// <summary>Room for the tensors of a plan; their contents are undefined until <see cref="Fill"/>.</summary>
+    /// <summary>Room for the tensors of a plan; their contents are undefined until they are filled.</summary>
     /// <exception cref="InputException">The plan has errors.</exception>
     /// <exception cref="EnvironmentException">There is not enough memory.</exception>
     public MemoryMerge(MergePlan plan, MemoryPrecision precision = MemoryPrecision.AsWritten)
@@ -71,17 +71,25 @@ public sealed unsafe class MemoryMerge : IDisposable
     /// <summary>Carries out a plan of the same output tensors, over what was held before.</summary>
     /// <param name="plan">The plan.</param>
     /// <param name="cancellation">Stops between chunks.</param>
-    /// <param name="only">Which tensors to make; null for all. Memory of the others is not touched.</param>
     /// <returns>How many elements are NaN or infinite.</returns>
     /// <exception cref="InputException">The plan has errors, or makes other tensors than the memory was allocated for.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled; the contents are undefined.</exception>
-    public long Fill(MergePlan plan, CancellationToken cancellation = default, Func<TensorJob, bool>? only = null)
+    public long Fill(MergePlan plan, CancellationToken cancellation = default) => Fill(plan, _ => true, cancellation);
+
+    /// <summary>Makes some of the tensors of a plan of the same output tensors; memory of the others is not touched.</summary>
+    /// <param name="plan">The plan.</param>
+    /// <param name="only">Which to make.</param>
+    /// <param name="cancellation">Stops between chunks.</param>
+    /// <returns>How many elements are NaN or infinite.</returns>
+    /// <exception cref="InputException">The plan has errors, or makes other tensors than the memory was allocated for.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled; the contents are undefined.</exception>
+    public long Fill(MergePlan plan, Func<TensorJob, bool> only, CancellationToken cancellation)
     {
         ObjectDisposedException.ThrowIf(_block is null, this);
         Require(plan);
         var notFinite = 0L;
         using var pool = new WorkerPool(plan.Options.Threads, _ => new WorkerBuffers(plan.RowsPerWorker, plan.ChunkElements), cancellation);
-        foreach (var job in plan.Jobs.Where(job => only is null || only(job)))
+        foreach (var job in plan.Jobs.Where(only))
             pool.Add(worker => Interlocked.Add(ref notFinite, Make(job, plan.Options.Seed, worker)));
         pool.Run();
         return notFinite;

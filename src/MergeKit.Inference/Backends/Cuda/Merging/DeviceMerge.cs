@@ -34,10 +34,10 @@ internal sealed class DeviceMerge : IDisposable
 
     /// <summary>Makes all weights anew; returns how many elements are NaN or infinite.</summary>
     /// <param name="plan">The plan.</param>
-    /// <param name="cancellation">Stops what is merged on the CPU.</param>
     /// <param name="queued">Called when all of the device's work is queued.</param>
+    /// <param name="cancellation">Stops what is merged on the CPU.</param>
     /// <exception cref="Core.Diagnostics.InputException">The plan makes other tensors; nothing was changed.</exception>
-    public long Fill(MergePlan plan, CancellationToken cancellation = default, Action? queued = null)
+    public long Fill(MergePlan plan, Action? queued = null, CancellationToken cancellation = default)
     {
         _memory.Require(plan);
         _cuda.MakeCurrent();
@@ -48,7 +48,7 @@ internal sealed class DeviceMerge : IDisposable
         var onHost = Queue(plan, counter);
         queued?.Invoke();
         var names = onHost.Select(job => job.Name).ToHashSet(StringComparer.Ordinal);
-        var bad = names.Count == 0 ? 0 : _memory.Fill(plan, cancellation, job => names.Contains(job.Name));
+        var bad = names.Count == 0 ? 0 : _memory.Fill(plan, job => names.Contains(job.Name), cancellation);
         SendFromHost(onHost);
         var counted = new ulong[1];
         _cuda.Stream.Download<ulong>(counter, counted);
