@@ -13,6 +13,7 @@ return args.FirstOrDefault() switch
     "gpu" => GpuKernelBenchmark.Run(args[1..]),
     "gpu-ensemble" => GpuEnsembleBenchmark.Run(),
     "gpu-model" => GpuModelBenchmark.Run(args[1..]),
+    "gpu-merge" => GpuMergeBenchmark.Run(args[1..]),
     "search" => SearchBenchmark.Run(args[1..]),
     _ => Usage(),
 };
@@ -32,6 +33,7 @@ static int Usage()
           ensembles MODELS EVAL [OUT.md] [SECTION...]                          the trained models' ensembles on held-out text, with paired intervals
           gpu [glue] [combine] [skinny] [decode] [attention] [grouped] [experts] [head] [all]   CUDA kernels in turns with PyTorch's in a Python child ([alone]: without)
           gpu compile                                                          every variant of every kernel
+          gpu-merge [FOLDER] [merge] [yardstick]                               candidates of a 1B shape with three parents on the device
           gpu-ensemble                                                         ensembles on a GPU beside their members
           gpu-model [SHAPE...] [documents=N] [length=N] [steps=N] [decode] [yardstick] [files=FOLDER]   whole models on a GPU; yardstick: transformers with SDPA beside them
         """);

@@ -59,7 +59,7 @@ internal sealed class RunJob
         RequireData();
         if (documents.Any(document => document is SearchRecipe))
             CheckAll([.. documents.OfType<Recipe>().Where(recipe => RecipeSet.UsedBy(recipe, documents).Count == 0)]);
-        documents = new SearchRun(Options with { OutputFolder = null }, Resume, display, Cancellation).Resolve(documents, OutputPath);
+        documents = new SearchRun(Options with { OutputFolder = null }, Device, Resume, display, Cancellation).Resolve(documents, OutputPath);
         _documents = documents;
         var recipes = documents.OfType<Recipe>().ToList();
         if (recipes.Count == 0 && documents.OfType<EnsembleRecipe>().Any())

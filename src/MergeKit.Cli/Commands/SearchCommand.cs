@@ -17,7 +17,7 @@ internal static class SearchCommand
 
     public static Command Create()
     {
-        var command = new Command("search", "Search for a merge in memory; the winner is an ordinary recipe.") { Recipe, Folder, NoResume, CommonOptions.Seed, CommonOptions.Threads, CommonOptions.ChunkSize, CommonOptions.AllowCrimes, CommonOptions.Json };
+        var command = new Command("search", "Search for a merge in memory; the winner is an ordinary recipe.") { Recipe, Folder, NoResume, CommonOptions.Device, CommonOptions.Seed, CommonOptions.Threads, CommonOptions.ChunkSize, CommonOptions.AllowCrimes, CommonOptions.Json };
         command.SetAction(Execute);
         return command;
     }
@@ -31,7 +31,7 @@ internal static class SearchCommand
         if (documents is not [var search])
             throw new InputException($"{path}: has {documents.Count} documents with 'search' or 'genome'; exactly one is wanted here");
         var run = new SearchRun(
-            CommonOptions.ToPlanOptions(parsed, null), parsed.GetValue(NoResume) ? ResumeMode.Never : ResumeMode.WhenSame, new RunDisplay(error, parsed.GetValue(CommonOptions.Json)), interrupt.Token);
+            CommonOptions.ToPlanOptions(parsed, null), parsed.GetValue(CommonOptions.Device), parsed.GetValue(NoResume) ? ResumeMode.Never : ResumeMode.WhenSame, new RunDisplay(error, parsed.GetValue(CommonOptions.Json)), interrupt.Token);
         var folder = Path.GetFullPath(CommonOptions.Resolve(parsed, parsed.GetValue(Folder)!));
         var report = run.Run(search, folder);
         if (parsed.GetValue(CommonOptions.Json))

@@ -8,12 +8,13 @@ using MergeKit.Core.Recipes;
 using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Reports;
 using MergeKit.Core.Search.Trials;
+using MergeKit.Inference.Runtime;
 using MergeKit.Inference.Searching;
 
 namespace MergeKit.Cli.Commands;
 
 /// <summary>Runs a search document: journal and results go to a folder of their own, the winner becomes an ordinary recipe.</summary>
-internal sealed class SearchRun(PlanOptions options, ResumeMode resume, RunDisplay display, CancellationToken cancellation)
+internal sealed class SearchRun(PlanOptions options, DeviceChoice device, ResumeMode resume, RunDisplay display, CancellationToken cancellation)
 {
     private const string JournalName = "journal.jsonl";
 
@@ -41,6 +42,7 @@ internal sealed class SearchRun(PlanOptions options, ResumeMode resume, RunDispl
         {
             JournalPath = journal,
             Plan = options,
+            Device = device,
             Resolve = path => InputPath.Resolve(path, search.File, options),
             Report = Show,
         }, cancellation);

@@ -23,7 +23,7 @@ internal static class SuggestCommand
 
     public static Command Create()
     {
-        var command = new Command("suggest", "Suggest a merge method and starting parameters, with reasons, as a recipe.") { Models, Base, Probe, NoProbe, CommonOptions.Threads, CommonOptions.AllowCrimes };
+        var command = new Command("suggest", "Suggest a merge method and starting parameters, with reasons, as a recipe.") { Models, Base, Probe, NoProbe, CommonOptions.Device, CommonOptions.Threads, CommonOptions.AllowCrimes };
         command.SetAction(Execute);
         return command;
     }
@@ -42,7 +42,7 @@ internal static class SuggestCommand
         var statistics = DeltaStatistics.Of(plan, interrupt.Token);
         var suggestion = MethodSuggestion.Of(statistics);
         if (!parsed.GetValue(NoProbe))
-            suggestion = ScaleProbe.Refine(suggestion, statistics, origin, models, Data(parsed), options, interrupt.Token);
+            suggestion = ScaleProbe.Refine(suggestion, statistics, origin, models, Data(parsed), options, parsed.GetValue(CommonOptions.Device), interrupt.Token);
         output.Write(suggestion.ToRecipe(statistics, origin, models));
         Print(statistics, error);
         return ExitCodes.Done;

@@ -71,6 +71,11 @@ public abstract class MergeMethod
     /// <summary>Whether the result is the first source's stored bytes, so that they can be copied without decoding.</summary>
     public virtual bool IsCopy(TensorJob job) => false;
 
+    /// <summary>The same as data, where the method can be carried out elsewhere bit for bit; null where it cannot.</summary>
+    /// <param name="job">The tensor, checked.</param>
+    /// <param name="seed">The run's seed.</param>
+    public virtual MergeFormula? AsFormula(TensorJob job, ulong seed) => null;
+
     /// <summary>Makes the passes over the whole tensor that the elementwise step needs.</summary>
     public abstract ChunkCombiner Prepare(TensorInputs inputs);
 }

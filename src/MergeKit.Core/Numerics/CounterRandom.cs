@@ -25,6 +25,9 @@ public readonly struct CounterRandom
         _key = XxHash3.HashToUInt64(bytes);
     }
 
+    /// <summary>Philox's key, a hash of seed, tensor and model.</summary>
+    public ulong Key => _key;
+
     /// <summary>The words of elements <paramref name="start"/> onwards.</summary>
     public void Fill(long start, Span<uint> destination)
     {

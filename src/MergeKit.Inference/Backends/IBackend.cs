@@ -65,6 +65,16 @@ public interface IBackend : IDisposable
     /// <summary>Makes matrices of one shape, the experts of a layer, that may lie together.</summary>
     IReadOnlyList<IMatrix> LoadMatrices(IReadOnlyList<MatrixSource> sources);
 
+    /// <summary>Tells of a table that <see cref="Embed"/> will read.</summary>
+    void LoadTable(WeightTensor table)
+    {
+    }
+
+    /// <summary>Tells that the arrays of norms and biases have other contents than when they were bound.</summary>
+    void VectorsChanged()
+    {
+    }
+
     /// <summary>Makes an empty buffer.</summary>
     IBuffer CreateBuffer();
 

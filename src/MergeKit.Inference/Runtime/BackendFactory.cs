@@ -10,7 +10,8 @@ namespace MergeKit.Inference.Runtime;
 /// <summary>Makes the backend for a model on a device.</summary>
 /// <param name="device">The device asked for.</param>
 /// <param name="threads">Workers on the CPU; null for one per processor.</param>
-internal sealed class BackendFactory(DeviceChoice device, int? threads)
+/// <param name="candidate">Weights that are merged on the device, of parents that stay there; null for weights that are sent.</param>
+internal sealed class BackendFactory(DeviceChoice device, int? threads, CandidateWeights? candidate = null)
 {
     private readonly List<Problem> _notes = [];
 
@@ -29,7 +30,7 @@ internal sealed class BackendFactory(DeviceChoice device, int? threads)
             throw Refuse(usable, reasons);
         if (usable.Count == 0 && CudaDevice.HasDriver)
             _notes.AddRange(reasons.Select(reason => Problem.Warning($"{source.Name}: the CPU is used: {reason}")));
-        var plan = DevicePlan.For(architecture, config, network, source);
+        var plan = DevicePlan.For(architecture, config, network, source) with { Parents = candidate?.DeviceBytes ?? 0 };
         foreach (var gpu in candidates)
         {
             string obstacle;
@@ -55,14 +56,15 @@ internal sealed class BackendFactory(DeviceChoice device, int? threads)
         return new CpuBackend(network, threads);
     }
 
-    private static CudaBackend Make(CudaContext cuda, NetworkSpec network, CudaType type)
+    private CudaBackend Make(CudaContext cuda, NetworkSpec network, CudaType type)
     {
         try
         {
-            return new CudaBackend(cuda, network, type, ownsContext: true);
+            return new CudaBackend(cuda, network, type, ownsContext: true, candidate?.Attach(cuda, type));
         }
         catch
         {
+            candidate?.Detach();
             cuda.Dispose();
             throw;
         }

@@ -15,8 +15,11 @@ internal sealed record DevicePlan(CudaType Type, long Weights, long Cache, long 
     private const int Positions = 4096;
     private const long Libraries = 512L << 20;
 
+    /// <summary>Bytes of a merge's parents that stay on the device, and of the merge's tables.</summary>
+    public long Parents { get; init; }
+
     /// <summary>Bytes in all.</summary>
-    public long Total => Weights + Cache + Workspace;
+    public long Total => Weights + Cache + Workspace + Parents;
 
     /// <summary>Plans for stored tensors: float32 where they are float32 or wider, else bfloat16.</summary>
     public static DevicePlan For(Architecture architecture, ModelConfig config, NetworkSpec network, IWeightSource source)
@@ -40,7 +43,7 @@ internal sealed record DevicePlan(CudaType Type, long Weights, long Cache, long 
 
     /// <summary>Why it does not fit; null where it does.</summary>
     public string? Shortage(long free, long total) => Total <= free ? null
-        : $"{Gib(Weights)} GiB of weights, {Gib(Cache)} GiB of keys and values and {Gib(Workspace)} GiB of workspace do not fit: "
+        : $"{(Parents > 0 ? $"{Gib(Parents)} GiB of the merge's parents, " : "")}{Gib(Weights)} GiB of weights, {Gib(Cache)} GiB of keys and values and {Gib(Workspace)} GiB of workspace do not fit: "
             + $"{Gib(free)} GiB of {Gib(total)} GiB are free";
 
     private static string Gib(long bytes) => (bytes / (double)(1L << 30)).ToString("F1", System.Globalization.CultureInfo.InvariantCulture);

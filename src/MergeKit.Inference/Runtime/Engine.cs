@@ -16,14 +16,15 @@ internal sealed class Engine : IDisposable
     private readonly IWeightSource _source;
     private readonly Engine? _owner;
     private readonly Lock _gate;
+    private readonly Action? _reread;
     private bool _disposed;
 
     private Engine(
         ModelConfig config, Architecture architecture, NetworkSpec network, IWeightSource source, IBackend backend, NetworkWeights weights, IReadOnlyList<Problem> warnings,
-        Engine? owner = null)
+        Engine? owner = null, Action? reread = null)
     {
         (_config, Architecture, Network, _source, Backend, Weights, Warnings) = (config, architecture, network, source, backend, weights, warnings);
-        (_owner, _gate) = (owner, owner?._gate ?? new Lock());
+        (_owner, _gate, _reread) = (owner, owner?._gate ?? new Lock(), reread);
         Transformer = new Transformer(backend, weights);
     }
 
@@ -82,8 +83,8 @@ internal sealed class Engine : IDisposable
             var network = architecture.Network(config);
             backend = createBackend(architecture, config, network, source);
             var warnings = new List<Problem>();
-            var weights = WeightLoader.Load(architecture, config, network, source, backend, warnings);
-            return new Engine(config, architecture, network, source, backend, weights, warnings);
+            var (weights, reread) = WeightLoader.Load(architecture, config, network, source, backend, warnings);
+            return new Engine(config, architecture, network, source, backend, weights, warnings, reread: reread);
         }
         catch
         {
@@ -104,8 +105,20 @@ internal sealed class Engine : IDisposable
         using (Enter())
         {
             write();
-            Weights = WeightLoader.Load(Architecture, _config, Network, _source, Backend, []);
+            (Weights, _) = WeightLoader.Load(Architecture, _config, Network, _source, Backend, []);
             Transformer.Rebind(Weights);
+        }
+    }
+
+    /// <summary>Calls <paramref name="write"/>, which may change the backend's matrices where they lie and the source's vectors, while no pass runs; the
+    /// weights stay the same objects, so that what was recorded with them stays good.</summary>
+    public void Refresh(Action write)
+    {
+        using (Enter())
+        {
+            write();
+            _reread!();
+            Backend.VectorsChanged();
         }
     }
 

@@ -72,6 +72,13 @@ public sealed class LanguageModel : IBatchGenerator
         return new(name, Engine.Create(config, source, encoder: false, factory.Create), factory.Notes);
     }
 
+    /// <summary>Makes a model whose weights become one merge after the other, on a GPU in place.</summary>
+    internal static LanguageModel FromCandidate(string name, ModelConfig config, CandidateWeights candidate, int? threads, DeviceChoice device)
+    {
+        var factory = new BackendFactory(device, threads, candidate);
+        return new(name, Engine.Create(config, candidate, encoder: false, factory.Create), factory.Notes);
+    }
+
     /// <summary>Makes a model of a configuration and any source of tensors, on a backend of the caller's choice.</summary>
     /// <param name="name">What to call it.</param>
     /// <param name="config">The configuration.</param>
@@ -125,6 +132,9 @@ public sealed class LanguageModel : IBatchGenerator
 
     /// <summary>Lets the source's memory be written between two passes, and binds the tensors anew.</summary>
     internal void Rebind(Action write) => _engine.Rebind(write);
+
+    /// <summary>Lets weights be written where they lie between two passes.</summary>
+    internal void Refresh(Action write) => _engine.Refresh(write);
 
     /// <inheritdoc/>
     public void Dispose() => _engine.Dispose();

@@ -11,6 +11,7 @@ internal sealed class WeightLoader
     private readonly IBackend _backend;
     private readonly NetworkSpec _network;
     private readonly TensorLookup _lookup;
+    private readonly List<(float[] Values, Func<float[]> Read)> _vectors = [];
 
     private WeightLoader(IBackend backend, NetworkSpec network, TensorLookup lookup) => (_backend, _network, _lookup) = (backend, network, lookup);
 
@@ -21,12 +22,14 @@ internal sealed class WeightLoader
     /// <param name="source">The tensors.</param>
     /// <param name="backend">Where they will be used.</param>
     /// <param name="warnings">Receives what was odd but usable.</param>
+    /// <returns>The weights, and what reads their vectors again into the same arrays when the source's memory has other contents.</returns>
     /// <exception cref="InputException">Tensors are missing or have the wrong shape or type; lists all.</exception>
-    public static NetworkWeights Load(
+    public static (NetworkWeights Weights, Action Reread) Load(
         Architecture architecture, ModelConfig config, NetworkSpec network, IWeightSource source, IBackend backend, List<Problem> warnings)
     {
         var lookup = new TensorLookup(source, architecture.Weights(config));
-        var weights = new WeightLoader(backend, network, lookup).Network();
+        var loader = new WeightLoader(backend, network, lookup);
+        var weights = loader.Network();
         foreach (var name in lookup.Unused.Where(name => !architecture.IsIgnored(name)))
             if (lookup.Modified(name) is { } weight)
                 lookup.Problems.Add(Problem.Error($"{source.Name}: tensor '{name}' belongs to '{weight}': quantised weights are not supported"));
@@ -34,7 +37,7 @@ internal sealed class WeightLoader
                 warnings.Add(Problem.Warning($"{source.Name}: tensor '{name}' has no place in {architecture.Name} as configured and is not used"));
         if (lookup.Problems.Count > 0)
             throw new InputException(lookup.Problems);
-        return weights;
+        return (weights, () => loader._vectors.ForEach(vector => vector.Read().CopyTo(vector.Values.AsSpan())));
     }
 
     private NetworkWeights Network()
@@ -46,8 +49,15 @@ internal sealed class WeightLoader
     }
 
     private EmbeddingWeights Embedding(EmbeddingSpec spec) => new(
-        spec, Tensor(spec.Tokens), spec.Positions is { } positions ? Tensor(positions) : null,
-        spec.TokenTypes is { } types ? Tensor(types) : null, Norm(spec.Norm));
+        spec, Table(spec.Tokens), spec.Positions is { } positions ? Table(positions) : null,
+        spec.TokenTypes is { } types ? Table(types) : null, Norm(spec.Norm));
+
+    private WeightTensor Table(TensorSpec spec)
+    {
+        var table = Tensor(spec);
+        _backend.LoadTable(table);
+        return table;
+    }
 
     private LayerWeights Layer(LayerSpec spec) => new(
         spec, Attention(spec.Attention), spec.Mlp is { } mlp ? Mlp(mlp) : null, spec.Moe is { } moe ? Moe(moe) : null, Norm(spec.AttentionNorm),
@@ -55,7 +65,7 @@ internal sealed class WeightLoader
 
     private AttentionWeights Attention(AttentionSpec spec) => new(
         spec, spec.Qkv.Count > 0 ? Matrix([.. spec.Qkv]) : null, spec.Latent is { } latent ? Latent(latent) : null, Matrix(spec.Output),
-        Norm(spec.QueryNorm), Norm(spec.KeyNorm), spec.Sinks is { } sinks ? _lookup.Read(sinks.Name, sinks.Shape) : null);
+        Norm(spec.QueryNorm), Norm(spec.KeyNorm), spec.Sinks is { } sinks ? Vector(() => _lookup.Read(sinks.Name, sinks.Shape)) : null);
 
     private LatentWeights Latent(LatentSpec spec) => new(
         spec.QueryDown is { } down ? Matrix(down) : null, Norm(spec.QueryNorm), Matrix(spec.QueryUp), Matrix(spec.KeyValueDown),
@@ -72,7 +82,7 @@ internal sealed class WeightLoader
     {
         var packed = spec.Experts.Count == 0 || (!_lookup.Has(spec.Experts[0].Down.Name + ".weight") && _lookup.Has(spec.Packed.Down.Name));
         return new MoeWeights(
-            spec.Routing, Matrix(spec.Router), spec.Correction is { } correction ? _lookup.Read(correction.Name, correction.Shape) : null,
+            spec.Routing, Matrix(spec.Router), spec.Correction is { } correction ? Vector(() => _lookup.Read(correction.Name, correction.Shape)) : null,
             packed ? Packed(spec) : Separate(spec), spec.Shared is { } shared ? Mlp(shared) : null,
             spec.SharedGate is { } gate ? Matrix(gate) : null);
     }
@@ -81,8 +91,8 @@ internal sealed class WeightLoader
     {
         var packed = spec.Packed;
         var (gateUp, down) = (Tensor(packed.GateUp), Tensor(packed.Down));
-        float[]? gateUpBias = packed.Biases is { } biases ? _lookup.Read(biases.GateUp.Name, biases.GateUp.Shape) : null;
-        float[]? downBias = packed.Biases is { } both ? _lookup.Read(both.Down.Name, both.Down.Shape) : null;
+        float[]? gateUpBias = packed.Biases is { } biases ? Vector(() => _lookup.Read(biases.GateUp.Name, biases.GateUp.Shape)) : null;
+        float[]? downBias = packed.Biases is { } both ? Vector(() => _lookup.Read(both.Down.Name, both.Down.Shape)) : null;
         return Experts(
             spec, packed.Interleaved ? GateKind.Interleaved : GateKind.Halves,
             expert => new MatrixSource([gateUp.At(expert)], packed.StoredTransposed, Part(gateUpBias, expert, 2 * spec.Intermediate)) { Origins = [Origin(packed.GateUp, packed.Biases?.GateUp, expert)] },
@@ -102,7 +112,15 @@ internal sealed class WeightLoader
         return [.. experts.Select(expert => new MlpWeights(spec.Activation, gate, spec.ClampedSwigluLimit, inputs[expert], downs[expert], spec.Intermediate))];
     }
 
-    private static float[]? Part(float[]? values, int index, int size) => values is { Length: > 0 } ? values.AsSpan(index * size, size).ToArray() : null;
+    private float[]? Part(float[]? values, int index, int size) => values is { Length: > 0 } ? Vector(() => values.AsSpan(index * size, size).ToArray()) : null;
+
+    /// <summary>Values that can be read again.</summary>
+    private float[] Vector(Func<float[]> read)
+    {
+        var values = read();
+        _vectors.Add((values, read));
+        return values;
+    }
 
     private HeadWeights Head(HeadSpec spec)
     {
@@ -116,7 +134,7 @@ internal sealed class WeightLoader
         if (!spec.Tied || spec.TiedTo is null)
             return new HeadWeights(spec, Matrix(spec.Output), transform, Norm(spec.TransformNorm));
         _lookup.Accept(name);
-        var bias = spec.Output.HasBias ? _lookup.Read(spec.Output.BiasName, spec.Output.Out) : null;
+        var bias = spec.Output.HasBias ? Vector(() => _lookup.Read(spec.Output.BiasName, spec.Output.Out)) : null;
         var table = _network.Embedding.Tokens;
         var output = _backend.LoadMatrix(new MatrixSource([Tensor(table)], spec.Output.StoredTransposed, bias)
         {
@@ -133,7 +151,7 @@ internal sealed class WeightLoader
     {
         var tensors = blocks.Select(block => _lookup.Find(block.Name + ".weight", block.StoredShape)).ToList();
         var bias = blocks.Any(block => block.HasBias)
-            ? blocks.SelectMany(block => block.HasBias ? _lookup.Read(block.BiasName, block.Out) : new float[block.Out]).ToArray()
+            ? Vector(() => [.. blocks.SelectMany(block => block.HasBias ? _lookup.Read(block.BiasName, block.Out) : new float[block.Out])])
             : null;
         return new MatrixSource(tensors, blocks[0].StoredTransposed, bias)
         {
@@ -147,8 +165,8 @@ internal sealed class WeightLoader
             return null;
         var names = spec.Parts ?? [spec.Name];
         IReadOnlyList<long> shape = spec.StoredShape ?? [spec.Size / names.Count];
-        var weight = names.SelectMany(name => _lookup.Read(name + ".weight", shape)).Select(value => value + spec.WeightOffset).ToArray();
-        var bias = spec.HasBias ? names.SelectMany(name => _lookup.Read(name + ".bias", shape)).ToArray() : [];
+        var weight = Vector(() => [.. names.SelectMany(name => _lookup.Read(name + ".weight", shape)).Select(value => value + spec.WeightOffset)]);
+        var bias = spec.HasBias ? Vector(() => [.. names.SelectMany(name => _lookup.Read(name + ".bias", shape))]) : [];
         return new NormWeights(spec, weight, bias);
     }
 }

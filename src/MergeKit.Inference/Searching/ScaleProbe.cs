@@ -6,6 +6,7 @@ using MergeKit.Core.Recipes;
 using MergeKit.Core.Search.Suggestion;
 using MergeKit.Core.Search.Tuning;
 using MergeKit.Inference.Checking;
+using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Inference.Searching;
 
@@ -22,16 +23,18 @@ public static class ScaleProbe
     /// <param name="models">The models' paths.</param>
     /// <param name="data">Texts; none: the bundled text.</param>
     /// <param name="options">Folder and threads.</param>
+    /// <param name="device">Where they are merged and run.</param>
     /// <param name="cancellation">Stops between scales.</param>
     public static MethodSuggestion Refine(
-        MethodSuggestion suggestion, DeltaStatistics statistics, string origin, IReadOnlyList<string> models, IReadOnlyList<DataSet> data, PlanOptions options, CancellationToken cancellation)
+        MethodSuggestion suggestion, DeltaStatistics statistics, string origin, IReadOnlyList<string> models, IReadOnlyList<DataSet> data, PlanOptions options, DeviceChoice device,
+        CancellationToken cancellation)
     {
         var texts = data.Count > 0 ? data.OfType<TextDataSet>().ToList() : [CheckText.DataSet];
         if (texts.Count < data.Count)
             throw new InputException($"--probe takes texts; {data.First(one => one is not TextDataSet).Path} holds items");
         try
         {
-            using var candidates = InMemoryCandidates.Open("suggestion", RecipeReader.Parse("suggestion", suggestion.ToRecipe(statistics, origin, models))[0], options);
+            using var candidates = InMemoryCandidates.Open("suggestion", RecipeReader.Parse("suggestion", suggestion.ToRecipe(statistics, origin, models))[0], options, device);
             var sets = texts.ConvertAll(text => TextTuningSet.Prepare(text, text.Name, 1, null, TokensPerText, candidates.Encoder, candidates.MaxLength, candidates.VocabularySize));
             var tuner = new Tuner([.. sets], 0);
             var scores = (suggestion.Method == "linear" ? [1.0] : Scales).Select(scale =>

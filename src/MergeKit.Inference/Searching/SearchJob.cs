@@ -25,6 +25,9 @@ public sealed record SearchJobOptions
     /// <summary>Folder, seed, threads and chunks of merges.</summary>
     public required PlanOptions Plan { get; init; }
 
+    /// <summary>Where candidates are merged and run.</summary>
+    public DeviceChoice Device { get; init; }
+
     /// <summary>Where a path of the document leads.</summary>
     public required Func<string, string> Resolve { get; init; }
 
@@ -42,13 +45,14 @@ public static class SearchJob
     /// <exception cref="InputException">The document, the models or the data cannot be used; lists everything found.</exception>
     public static SearchReport Run(SearchRecipe search, SearchJobOptions options, CancellationToken cancellation)
     {
-        using var candidates = InMemoryCandidates.Open(search.File, AllModels(search), options.Plan);
+        using var candidates = InMemoryCandidates.Open(search.File, AllModels(search), options.Plan, options.Device);
         var data = TuningSets.Prepare(search, options.Resolve, candidates.Encoder, candidates.MaxLength, candidates.VocabularySize);
         using var journal = TrialJournal.Open(options.JournalPath, SearchIdentity.Take(search, candidates.Opened, data.Files));
         var outcome = SearchRunner.Run(
             search, candidates, data.Sets, data.ControlWeights, journal, trial => options.Report?.Invoke(trial, journal.Resumed), cancellation);
+        candidates.Finish();
         var test = search.Test.Count == 0 ? null : Test(search, outcome, candidates, options, cancellation);
-        return new SearchReport($"Search: {search.KindName}", outcome, test, journal.Resumed, [.. Warnings(search, outcome, data)]);
+        return new SearchReport($"Search: {search.KindName}", outcome, test, journal.Resumed, [.. Warnings(search, outcome, data), .. candidates.Notes]);
     }
 
     /// <summary>A recipe that names all models, the base first.</summary>
@@ -105,7 +109,7 @@ public static class SearchJob
         {
             if (model.Reference is not { Adapter: null, Revision: null } || candidates.Opened.Vocabulary is not null || !File.Exists(Path.Combine(model.Folder, "model.safetensors")))
                 return Merged(name, outcome.References.First(trial => trial.Label == model.ToString() || trial.Label == $"{model} (base)").Yaml);
-            var folder = ModelFolder.Open(model.Folder, name, options.Plan.Threads);
+            var folder = candidates.OnChosen(device => ModelFolder.Open(model.Folder, name, options.Plan.Threads, device));
             open.Add(folder);
             return folder.ForEvaluation();
         }

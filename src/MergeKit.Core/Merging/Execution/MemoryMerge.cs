@@ -33,7 +33,7 @@ public sealed unsafe class MemoryMerge : IDisposable
     private readonly MemoryPrecision _precision;
     private byte* _block;
 
-    /// <summary>Room for the tensors of a plan; their contents are undefined until <see cref="Fill"/>.</summary>
+    /// <summary>Room for the tensors of a plan; their contents are undefined until they are filled.</summary>
     /// <exception cref="InputException">The plan has errors.</exception>
     /// <exception cref="EnvironmentException">There is not enough memory.</exception>
     public MemoryMerge(MergePlan plan, MemoryPrecision precision = MemoryPrecision.AsWritten)
@@ -69,18 +69,27 @@ public sealed unsafe class MemoryMerge : IDisposable
     public MemoryTensor? Find(string name) => _byName.TryGetValue(name, out var tensor) ? tensor : null;
 
     /// <summary>Carries out a plan of the same output tensors, over what was held before.</summary>
+    /// <param name="plan">The plan.</param>
+    /// <param name="cancellation">Stops between chunks.</param>
     /// <returns>How many elements are NaN or infinite.</returns>
     /// <exception cref="InputException">The plan has errors, or makes other tensors than the memory was allocated for.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled; the contents are undefined.</exception>
-    public long Fill(MergePlan plan, CancellationToken cancellation = default)
+    public long Fill(MergePlan plan, CancellationToken cancellation = default) => Fill(plan, _ => true, cancellation);
+
+    /// <summary>Makes some of the tensors of a plan of the same output tensors; memory of the others is not touched.</summary>
+    /// <param name="plan">The plan.</param>
+    /// <param name="only">Which to make.</param>
+    /// <param name="cancellation">Stops between chunks.</param>
+    /// <returns>How many elements are NaN or infinite.</returns>
+    /// <exception cref="InputException">The plan has errors, or makes other tensors than the memory was allocated for.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled; the contents are undefined.</exception>
+    public long Fill(MergePlan plan, Func<TensorJob, bool> only, CancellationToken cancellation)
     {
         ObjectDisposedException.ThrowIf(_block is null, this);
-        if (!plan.IsExecutable)
-            throw new InputException(plan.Problems);
-        RequireSameTensors(plan);
+        Require(plan);
         var notFinite = 0L;
         using var pool = new WorkerPool(plan.Options.Threads, _ => new WorkerBuffers(plan.RowsPerWorker, plan.ChunkElements), cancellation);
-        foreach (var job in plan.Jobs)
+        foreach (var job in plan.Jobs.Where(only))
             pool.Add(worker => Interlocked.Add(ref notFinite, Make(job, plan.Options.Seed, worker)));
         pool.Run();
         return notFinite;
@@ -114,8 +123,12 @@ public sealed unsafe class MemoryMerge : IDisposable
 
     private long Padded(TensorJob job) => checked((job.Count * TypeOf(job).Size() + Alignment - 1) / Alignment * Alignment);
 
-    private void RequireSameTensors(MergePlan plan)
+    /// <summary>Fails where a plan makes other tensors than the memory was laid out for.</summary>
+    /// <exception cref="InputException">It does, or has errors.</exception>
+    public void Require(MergePlan plan)
     {
+        if (!plan.IsExecutable)
+            throw new InputException(plan.Problems);
         var problems = plan.Jobs.Where(job => !(_byName.TryGetValue(job.Name, out var known) && known.Type == TypeOf(job) && known.Shape.SequenceEqual(job.Shape)))
             .Select(job => Problem.Error($"tensor '{job.Name}' ({job.ShapeText}, {TypeOf(job).TorchName()}) is not what the memory was laid out for"
                 + (_byName.TryGetValue(job.Name, out var known) ? $": {TensorInfo.Text(known.Shape)}, {known.Type.TorchName()}" : ": there is no such tensor")))

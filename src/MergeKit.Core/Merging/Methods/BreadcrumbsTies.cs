@@ -31,5 +31,8 @@ public sealed class BreadcrumbsTies : MergeMethod
     public override IEnumerable<string> Check(TensorJob job) => Scheme.Check(job);
 
     /// <inheritdoc/>
+    public override MergeFormula AsFormula(TensorJob job, ulong seed) => Scheme.AsFormula(job, seed);
+
+    /// <inheritdoc/>
     public override ChunkCombiner Prepare(TensorInputs inputs) => Scheme.Prepare(inputs);
 }

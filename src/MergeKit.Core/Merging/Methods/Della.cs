@@ -34,5 +34,8 @@ public sealed class Della : MergeMethod
     public override long WorkingBytes(TensorJob job, int threads) => Scheme.WorkingBytes(job, threads);
 
     /// <inheritdoc/>
+    public override MergeFormula AsFormula(TensorJob job, ulong seed) => Scheme.AsFormula(job, seed);
+
+    /// <inheritdoc/>
     public override ChunkCombiner Prepare(TensorInputs inputs) => Scheme.Prepare(inputs);
 }

@@ -33,18 +33,23 @@ public sealed class Linear : MergeMethod
     }
 
     /// <inheritdoc/>
+    public override WeightedSum AsFormula(TensorJob job, ulong seed)
+    {
+        var weights = job.Sources.Select(source => source.Parameters["weight"]).ToArray();
+        return new WeightedSum(Array.ConvertAll(weights, weight => (float)weight), job.Is("normalize") ? (float)weights.Sum() : 1);
+    }
+
+    /// <inheritdoc/>
     public override ChunkCombiner Prepare(TensorInputs inputs)
     {
-        var job = inputs.Job;
-        var weights = job.Sources.Select(source => source.Parameters["weight"]).ToArray();
-        var divisor = job.Is("normalize") ? weights.Sum() : 1;
+        var (weights, divisor) = AsFormula(inputs.Job, inputs.Seed);
         return (chunk, result) =>
         {
-            TensorPrimitives.Multiply(chunk.Source(0), (float)weights[0], result);
-            for (var i = 1; i < weights.Length; i++)
-                TensorPrimitives.MultiplyAdd(chunk.Source(i), (float)weights[i], result, result);
+            TensorPrimitives.Multiply(chunk.Source(0), weights[0], result);
+            for (var i = 1; i < weights.Count; i++)
+                TensorPrimitives.MultiplyAdd(chunk.Source(i), weights[i], result, result);
             if (divisor != 1)
-                TensorPrimitives.Divide(result, (float)divisor, result);
+                TensorPrimitives.Divide(result, divisor, result);
         };
     }
 }

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using MergeKit.Core.Numerics;
 using MergeKit.Core.Recipes;
 
 namespace MergeKit.Core.Merging.Methods;
@@ -36,6 +37,10 @@ public sealed class Slerp : MergeMethod
     public override bool IsCopy(TensorJob job) => job.Sources.Count == 1;
 
     /// <inheritdoc/>
+    public override MergeFormula AsFormula(TensorJob job, ulong seed) =>
+        job.Sources.Count == 1 ? new WeightedSum([1], 1) : new Arc(job.BaseIndex, 1 - job.BaseIndex, job.Get("t"));
+
+    /// <inheritdoc/>
     public override ChunkCombiner Prepare(TensorInputs inputs)
     {
         var job = inputs.Job;
@@ -46,16 +51,23 @@ public sealed class Slerp : MergeMethod
         {
             var x = chunk.Source(a).Slice(offset, length);
             var y = chunk.Source(b).Slice(offset, length);
-            sum[0] = TensorPrimitives.Dot<float>(x, y);
-            sum[1] = TensorPrimitives.SumOfSquares<float>(x);
-            sum[2] = TensorPrimitives.SumOfSquares<float>(y);
+            sum[0] = TensorMath.Dot(x, y);
+            sum[1] = TensorMath.Dot(x, x);
+            sum[2] = TensorMath.Dot(y, y);
         });
-        var (shareA, shareB) = Shares(job.Get("t"), sums[0], Math.Sqrt(sums[1]), Math.Sqrt(sums[2]));
+        var (shareA, shareB) = Shares(job.Get("t"), sums);
         return (chunk, result) =>
         {
-            TensorPrimitives.Multiply(chunk.Source(a), (float)shareA, result);
-            TensorPrimitives.MultiplyAdd(chunk.Source(b), (float)shareB, result, result);
+            TensorPrimitives.Multiply(chunk.Source(a), shareA, result);
+            TensorPrimitives.MultiplyAdd(chunk.Source(b), shareB, result, result);
         };
+    }
+
+    /// <summary>The factors of A and B as float32, from A B, A A and B B.</summary>
+    internal static (float A, float B) Shares(double t, ReadOnlySpan<double> products)
+    {
+        var (a, b) = Shares(t, products[0], Math.Sqrt(products[1]), Math.Sqrt(products[2]));
+        return ((float)a, (float)b);
     }
 
     /// <summary>The factors of A and B. A vector shorter than 1e-8 is not scaled to length one before the angle is taken.</summary>

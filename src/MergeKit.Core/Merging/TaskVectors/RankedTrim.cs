@@ -91,7 +91,7 @@ internal static class RankedTrim
     private static uint Threshold(Wanted wanted, int rank, int length)
     {
         var probability = length == 1 ? wanted.Density : wanted.Density - wanted.Epsilon + 2 * wanted.Epsilon * rank / (length - 1);
-        return (uint)Math.Clamp(Math.Round(probability * 4294967296.0), 0, uint.MaxValue);
+        return Trimmer.Bound(probability);
     }
 
     private static void SetBits(ulong[] mask, long start, ReadOnlySpan<bool> kept)

@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using MergeKit.Core.Merging.Methods;
+using MergeKit.Core.Numerics;
 using MergeKit.Core.Recipes;
 
 namespace MergeKit.Core.Merging.TaskVectors;
@@ -71,29 +72,56 @@ public sealed record TaskVectorScheme(Trim Trim, bool Consensus, bool Normalize,
     /// <summary>How many of n elements a density keeps: floor(density n), in double precision.</summary>
     public static long Keep(double density, long count) => (long)(density * count);
 
+    /// <summary>What is done to a tensor, as data.</summary>
+    public TaskVectorSum AsFormula(TensorJob job, ulong seed)
+    {
+        var total = job.Others.Select(i => (float)job.Get(i, "weight")).Sum();
+        var normalize = job.Is("normalize");
+        return new TaskVectorSum(
+            job.BaseIndex, [.. job.Others.Select(i => new TaskVectorPart(i, job.Get(i, "weight"), TrimOf(job, i, seed)))], Consensus, normalize, job.Is("rescale"),
+            !normalize || Math.Abs(total) < SmallestDivisor ? 1 : total, (float)job.Get("lambda"));
+    }
+
     /// <summary>The passes over the tensor, and the elementwise step.</summary>
     public ChunkCombiner Prepare(TensorInputs inputs)
     {
-        var job = inputs.Job;
-        var models = job.Others.ToArray();
+        var formula = AsFormula(inputs.Job, inputs.Seed);
+        var models = formula.Parts.Select(part => part.Source).ToArray();
         var trimmers = MakeTrimmers(inputs, models);
-        var factors = job.Is("rescale") ? RescaleFactors(inputs, models, trimmers) : [.. models.Select(_ => 1.0)];
-        var weights = models.Select(i => (float)job.Get(i, "weight")).ToArray();
-        var scales = models.Select((i, at) => (float)(job.Get(i, "weight") * factors[at])).ToArray();
-        var (normalize, lambda, baseIndex) = (job.Is("normalize"), (float)job.Get("lambda"), job.BaseIndex);
-        var total = weights.Sum();
-        var divisor = !normalize || Math.Abs(total) < SmallestDivisor ? 1 : total;
+        var factors = formula.Rescale ? RescaleFactors(inputs, models, trimmers) : [.. models.Select(_ => 1.0)];
+        var weights = formula.Parts.Select(part => (float)part.Weight).ToArray();
+        var scales = formula.Parts.Select((part, at) => (float)(part.Weight * factors[at])).ToArray();
         return (chunk, result) =>
         {
-            var origin = chunk.Source(baseIndex);
+            var origin = chunk.Source(formula.BaseIndex);
             for (var at = 0; at < models.Length; at++)
                 Trimmed(chunk, origin, models[at], trimmers[at]);
             if (Consensus)
-                SignConsensus.Merge(chunk, models, scales, normalize ? weights : null, result);
+                SignConsensus.Merge(chunk, models, scales, formula.Normalize ? weights : null, result);
             else
-                Sum(chunk, models, scales, divisor, result);
-            TensorPrimitives.MultiplyAdd(result, lambda, origin, result);
+                Sum(chunk, models, scales, formula.Divisor, result);
+            TensorPrimitives.MultiplyAdd(result, formula.Lambda, origin, result);
         };
+    }
+
+    private EntryTrim TrimOf(TensorJob job, int source, ulong seed)
+    {
+        var (density, count) = (job.Get(source, "density"), job.Count);
+        if (Trim == Trim.None || count == 0 || density >= 1)
+            return new EntryTrim(TrimRule.Everything);
+        switch (Trim)
+        {
+            case Trim.Random:
+                return new EntryTrim(TrimRule.Random) { Key = new CounterRandom(seed, job.Name, source).Key, Below = Trimmer.Bound(density) };
+            case Trim.Outliers:
+                var (bottom, top) = OutlierTrim.Counts(density, job.Get(source, "gamma"), count);
+                return new EntryTrim(bottom + top >= count ? TrimRule.Nothing : TrimRule.Ranks) { DropSmallest = bottom, DropLargest = top };
+            case Trim.Ranked:
+                return new EntryTrim(density > 0 ? TrimRule.RowRanks : TrimRule.Nothing)
+                { Key = new CounterRandom(seed, job.Name, source).Key, Density = density, Epsilon = job.Get(source, "epsilon") };
+            default:
+                return new EntryTrim(TrimRule.Ranks) { DropSmallest = count - Keep(density, count), LowestIndexStays = true };
+        }
     }
 
     private Trimmer[] MakeTrimmers(TensorInputs inputs, int[] models)
@@ -129,9 +157,9 @@ public sealed record TaskVectorScheme(Trim Trim, bool Consensus, bool Normalize,
             {
                 var delta = chunk.Source(models[active[i]]).Slice(offset, length);
                 TensorPrimitives.Subtract(delta, chunk.Source(baseIndex).Slice(offset, length), delta);
-                sum[2 * i] = TensorPrimitives.SumOfMagnitudes<float>(delta);
+                sum[2 * i] = TensorMath.SumOfMagnitudes(delta);
                 trimmers[active[i]].Apply(delta, chunk.Start + offset, chunk.Scratch(0)[..length]);
-                sum[2 * i + 1] = TensorPrimitives.SumOfMagnitudes<float>(delta);
+                sum[2 * i + 1] = TensorMath.SumOfMagnitudes(delta);
             }
         });
         for (var i = 0; i < active.Length; i++)

@@ -26,10 +26,13 @@ internal sealed class Trimmer
 
     public void Apply(Span<float> delta, long start, Span<float> scratch) => _step(delta, start, scratch);
 
+    /// <summary>density 2^32, to nearest.</summary>
+    public static uint Bound(double density) => (uint)Math.Clamp(Math.Round(density * 4294967296.0), 0, uint.MaxValue);
+
     /// <summary>Keeps each entry with probability <paramref name="density"/>: where its random word is below density 2^32.</summary>
     public static Trimmer Random(CounterRandom random, double density)
     {
-        var below = (uint)Math.Clamp(Math.Round(density * 4294967296.0), 0, uint.MaxValue);
+        var below = Bound(density);
         return new Trimmer((delta, start, scratch) =>
         {
             var words = MemoryMarshal.Cast<float, uint>(scratch)[..Math.Min(delta.Length, WordsAtOnce)];

@@ -1,6 +1,7 @@
 using MergeKit.Core.Architectures;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Inference.Backends.Cuda.Kernels;
+using MergeKit.Inference.Backends.Cuda.Merging;
 using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Inference.Backends.Cuda;
@@ -32,10 +33,16 @@ public sealed class CudaBackend : IBackend
     /// <param name="type">Type of matrices, of what they read, and of the cache.</param>
     /// <param name="ownsContext">Whether the device is disposed of together with the backend.</param>
     public CudaBackend(CudaContext cuda, NetworkSpec network, CudaType type = CudaType.BFloat16, bool ownsContext = false)
+        : this(cuda, network, type, ownsContext, null)
+    {
+    }
+
+    /// <summary>The same; where <paramref name="landings"/> are given, weights are not sent but noted there.</summary>
+    internal CudaBackend(CudaContext cuda, NetworkSpec network, CudaType type, bool ownsContext, WeightLandings? landings)
     {
         ArgumentNullException.ThrowIfNull(cuda);
         (_cuda, _network, _type, _ownsContext) = (cuda, network, type, ownsContext);
-        (_linear, _weights, _pool, _batch) = (new CudaLinear(cuda, type), new CudaWeights(cuda, type), new KvPool(cuda, network, type), new CudaBatch(cuda));
+        (_linear, _weights, _pool, _batch) = (new CudaLinear(cuda, type), new CudaWeights(cuda, type, landings), new KvPool(cuda, network, type), new CudaBatch(cuda));
         (_wide, _inner, _shared, _sharedGate, _converted) = (new CudaBuffer(cuda), new CudaBuffer(cuda), new CudaBuffer(cuda), new CudaBuffer(cuda), new CudaBuffer(cuda));
         _attention = new CudaAttention(cuda, network, _linear, _weights, _batch, _pool);
         (_moe, _head, _replay) = (new CudaMoe(cuda, _linear, _weights), new CudaHead(cuda, _linear), new CudaReplay(cuda));
@@ -89,6 +96,20 @@ public sealed class CudaBackend : IBackend
     {
         _cuda.MakeCurrent();
         return _weights.Stack(sources);
+    }
+
+    /// <inheritdoc/>
+    public void LoadTable(WeightTensor table)
+    {
+        if (table.Data != 0)
+            LoadMatrix(new MatrixSource([table], false, null));
+    }
+
+    /// <inheritdoc/>
+    public void VectorsChanged()
+    {
+        _cuda.MakeCurrent();
+        _weights.SendVectors();
     }
 
     /// <inheritdoc/>

@@ -1,3 +1,4 @@
+using MergeKit.Inference.Backends.Cuda.Merging;
 using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Inference.Backends.Cuda;
@@ -11,11 +12,12 @@ namespace MergeKit.Inference.Backends.Cuda;
 internal sealed record CudaMatrix(nint Weights, nint Bias, int Rows, int Columns, bool IsInterleaved = false) : IMatrix;
 
 /// <summary>Weights on the device; a tensor that is used twice lies there once.</summary>
-internal sealed class CudaWeights(CudaContext cuda, CudaType type) : IDisposable
+internal sealed class CudaWeights(CudaContext cuda, CudaType type, WeightLandings? landings = null) : IDisposable
 {
     private readonly List<DeviceBuffer> _owned = [];
     private readonly Dictionary<(nint Data, long Rows, long Columns), nint> _tables = [];
     private readonly Dictionary<float[], nint> _vectors = new(ReferenceEqualityComparer.Instance);
+    private readonly List<(float[] Values, Func<float[]> Make)> _joined = [];
     private WeightUploader? _uploader;
 
     private WeightUploader Uploader => _uploader ??= new WeightUploader(cuda, type);
@@ -44,7 +46,7 @@ internal sealed class CudaWeights(CudaContext cuda, CudaType type) : IDisposable
         var bytes = Bytes(rows, columns);
         var weights = Take(checked(bytes * sources.Count), $"{sources.Count} experts of {rows} x {columns}");
         var interleaved = type == CudaType.BFloat16 && cuda.Device.IsHopper && sources[0] is { Gate: GateKind.Halves, StoredTransposed: false };
-        var bias = sources[0].Bias is null ? 0 : Vector([.. sources.SelectMany(source => interleaved ? Alternate(source.Bias!) : source.Bias!)]);
+        var bias = sources[0].Bias is null ? 0 : Joined(() => [.. sources.SelectMany(source => interleaved ? Alternate(source.Bias!) : source.Bias!)]);
         var matrices = new CudaMatrix[sources.Count];
         for (var i = 0; i < matrices.Length; i++)
         {
@@ -77,6 +79,15 @@ internal sealed class CudaWeights(CudaContext cuda, CudaType type) : IDisposable
         pointer = Take(values.Length * sizeof(float), "vectors");
         cuda.Stream.Upload<float>(pointer, values);
         return _vectors[values] = pointer;
+    }
+
+    /// <summary>Sends all vectors again, to where they are: the arrays have other contents.</summary>
+    public void SendVectors()
+    {
+        foreach (var (values, make) in _joined)
+            make().CopyTo(values.AsSpan());
+        foreach (var (values, pointer) in _vectors)
+            cuda.Stream.Upload<float>(pointer, values);
     }
 
     /// <summary>Lets what is computed from here on wait for the weights; gives the buffers of the way back.</summary>
@@ -112,7 +123,10 @@ internal sealed class CudaWeights(CudaContext cuda, CudaType type) : IDisposable
     {
         foreach (var block in source.Blocks.Where(block => block.Data != 0))
         {
-            Uploader.Send(block, source.StoredTransposed, target);
+            if (landings is null)
+                Uploader.Send(block, source.StoredTransposed, target);
+            else
+                landings.Add(block, source.StoredTransposed, target, alternating: false);
             target += (nint)Bytes(block.Shape[0], block.Shape[1]);
         }
     }
@@ -125,7 +139,21 @@ internal sealed class CudaWeights(CudaContext cuda, CudaType type) : IDisposable
         var half = source.Blocks[0].Shape[0] / 2;
         var halves = source.Blocks.Count == 2 ? source.Blocks : [source.Blocks[0].Rows(0, half), source.Blocks[0].Rows(half, half)];
         for (var i = 0; i < 2; i++)
-            Uploader.SendAlternating(halves[i], target + (nint)(i * Bytes(1, halves[i].Shape[1])));
+        {
+            var place = target + (nint)(i * Bytes(1, halves[i].Shape[1]));
+            if (landings is null)
+                Uploader.SendAlternating(halves[i], place);
+            else
+                landings.Add(halves[i], transposed: false, place, alternating: true);
+        }
+    }
+
+    /// <summary>A vector that is put together of others.</summary>
+    private nint Joined(Func<float[]> make)
+    {
+        var values = make();
+        _joined.Add((values, make));
+        return Vector(values);
     }
 
     private static float[] Alternate(float[] halves) => [.. Enumerable.Range(0, halves.Length).Select(i => halves[i / 2 + i % 2 * (halves.Length / 2)])];

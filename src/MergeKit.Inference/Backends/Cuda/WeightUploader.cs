@@ -55,6 +55,25 @@ internal sealed class WeightUploader : IDisposable
         }
     }
 
+    /// <summary>Sends bytes as they are.</summary>
+    public void SendBytes(nint source, long bytes, nint target)
+    {
+        for (long start = 0; start < bytes; start += SlotBytes)
+        {
+            var count = Math.Min(SlotBytes, bytes - start);
+            var slot = Fill(source + (nint)start, count);
+            _stream.Upload(target + (nint)start, slot.Pinned.Pointer, count);
+            slot.Free.Record(_stream);
+        }
+    }
+
+    /// <summary>Sends bytes as they are; they may be reused at once.</summary>
+    public unsafe void SendBytes(ReadOnlySpan<byte> source, nint target)
+    {
+        fixed (byte* start = source)
+            SendBytes((nint)start, source.Length, target);
+    }
+
     /// <summary>Sends a stored [out, in] tensor to every second row from <paramref name="target"/> on.</summary>
     public void SendAlternating(WeightTensor tensor, nint target)
     {

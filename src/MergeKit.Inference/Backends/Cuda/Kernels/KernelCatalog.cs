@@ -9,5 +9,6 @@ internal static class KernelCatalog
         .. Norm.Variants(), .. Embedding.Variants(), .. Elementwise.Variants(), .. LoadWeights.Variants(), .. QkvPrepare.Variants(), .. ScoreHead.Variants(),
         .. AttentionPlain.Variants(), .. AttentionMma.Variants(), .. AttentionHopper.Variants(), .. AttentionDecode.Variants(),
         .. SkinnyProduct.Variants(), .. GroupedProduct.Variants(), .. Routing.Variants(), .. LatentPrepare.Variants(), .. CombineRows.Variants(), .. DrawRows.Variants(),
+        .. MergeKernels.Variants(),
     ];
 }

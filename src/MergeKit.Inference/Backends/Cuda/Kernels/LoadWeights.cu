@@ -29,9 +29,7 @@ __device__ __forceinline__ float decode(In x) {
 #elif SOURCE == 1
     return __int_as_float((u32)x << 16);
 #elif SOURCE == 2
-    float y;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x));
-    return y;
+    return half_to_float(x);
 #elif SOURCE == 3
     return (float)x;
 #elif SOURCE == 4
@@ -40,9 +38,7 @@ __device__ __forceinline__ float decode(In x) {
     if ((x & 0x7f) == 0x7f) y = __int_as_float(0x7fc00000);
     return x & 0x80 ? -y : y;
 #else
-    float y;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"((u16)(x << 8)));
-    return y;
+    return half_to_float((u16)(x << 8));
 #endif
 }
 

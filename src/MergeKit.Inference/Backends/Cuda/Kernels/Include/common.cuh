@@ -20,6 +20,17 @@ __device__ __forceinline__ float to_float(bf16 x) { return __int_as_float((u32)x
 __device__ __forceinline__ void from_float(float x, float& y) { y = x; }
 __device__ __forceinline__ void from_float(float x, bf16& y) { asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x)); }
 
+__device__ __forceinline__ float half_to_float(u16 x) {
+    float y;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x));
+    return y;
+}
+__device__ __forceinline__ u16 float_to_half(float x) {
+    u16 y;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y) : "f"(x));
+    return y;
+}
+
 // Two floats to two bf16 in one word, lo in the lower half.
 __device__ __forceinline__ u32 pack_bf16(float lo, float hi) {
     u32 r;
