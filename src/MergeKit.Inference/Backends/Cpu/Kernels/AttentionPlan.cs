@@ -1,5 +1,3 @@
-using System.Numerics.Tensors;
-
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
@@ -15,8 +13,8 @@ internal sealed unsafe class AttentionPlan
     /// <summary>The most queries whose keys are divided.</summary>
     private const int DividedQueries = 8;
 
-    /// <summary>Keys of a part: few, so that the workers' shares are about equal where there are few heads.</summary>
-    private const int KeysPerPart = AttentionScratch.KeyBlock;
+    /// <summary>Keys of a part; a multiple of <see cref="AttentionScratch.KeyBlock"/>.</summary>
+    private const int KeysPerPart = 512;
 
     private readonly List<AttentionTile> _tiles = [];
     private readonly List<AttentionMerge> _merges = [];
@@ -71,11 +69,13 @@ internal sealed unsafe class AttentionPlan
                 var part = first + (i * PartStride(problem));
                 var weight = MathF.Exp(part[0] - shift);
                 sum += part[1] * weight;
-                TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(part + 2, width), weight, new ReadOnlySpan<float>(result, width), new Span<float>(result, width));
+                for (var d = 0; d < width; d++)
+                    result[d] += part[2 + d] * weight;
             }
 
             var factor = sum > 0 ? 1 / sum : float.IsNaN(sum) ? sum : 0;
-            TensorPrimitives.Multiply(new ReadOnlySpan<float>(result, width), factor, new Span<float>(result, width));
+            for (var d = 0; d < width; d++)
+                result[d] *= factor;
         }
     }
 

@@ -9,9 +9,6 @@ namespace MergeKit.Inference.Backends.Cpu.Kernels;
 /// </summary>
 internal static unsafe class FlashAttention
 {
-    /// <summary>The most floats of parts that one worker merges sooner than several could meet.</summary>
-    private const int MergedAlone = 16 * 1024;
-
     /// <summary>Writes <c>softmax(scale q k^T + bias + mask) v</c> of every query. A query that sees no key gives zeros.</summary>
     /// <param name="shape">What all sequences share.</param>
     /// <param name="inputs">The operands.</param>
@@ -63,11 +60,7 @@ internal static unsafe class FlashAttention
             else
                 AttentionKernel<TLanes, TVector, TKernel>.StorePart(problem, tile, scratch, plan.Part(problem, parts, tile.Part));
         });
-        if (plan.PartFloats(problem) > MergedAlone)
-            pool.For(plan.Merges.Count, (index, _) => plan.Merge(problem, plan.Merges[index], parts));
-        else
-            foreach (var merge in plan.Merges)
-                plan.Merge(problem, merge, parts);
+        pool.For(plan.Merges.Count, (index, _) => plan.Merge(problem, plan.Merges[index], parts));
     }
 
     private static void Check(in AttentionShape shape, AttentionInputs inputs, Span<float> output)

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 
 namespace MergeKit.Inference.Backends.Cpu.Kernels;
@@ -7,94 +6,59 @@ namespace MergeKit.Inference.Backends.Cpu.Kernels;
 /// Keeps the memory bus busy between the products of a decoding step: idle workers ask for the first weights of the product that followed
 /// the last one the time before. A wrong guess costs nothing but bandwidth that nobody used.
 /// </summary>
-/// <remarks>
-/// What is noted lies side by side in the order of the products, because by the next step the weights have driven it out of all caches.
-/// </remarks>
-/// <param name="threads">The most workers.</param>
-internal sealed unsafe class LookAhead(int threads)
+internal sealed unsafe class LookAhead
 {
     /// <summary>The most bytes per worker: a share of its second-level cache.</summary>
     private const long MostBytes = 384 * 1024;
 
     /// <summary>Bytes per step: after each, the worker looks whether there is work.</summary>
-    private const int StepBytes = 1024;
+    private const int StepBytes = 2048;
 
-    private readonly Dictionary<nint, int> _places = [];
-    private readonly List<Note> _notes = [];
-    private readonly List<(nint Address, long Bytes)> _starts = [];
-    private readonly Share[] _wanted = new Share[threads];
-    private readonly Share[] _done = new Share[threads];
-    private int _last = -1;
-    private long _round;
+    private readonly Dictionary<nint, Upcoming> _followers = [];
+    private volatile Upcoming? _upcoming;
+    private nint _last;
 
     /// <summary>Notes that a product begins, and what each worker reads first of it.</summary>
     /// <param name="key">Address of the product's first weight.</param>
-    /// <param name="starts">Per worker in use, the run of bytes with which it begins.</param>
+    /// <param name="starts">Per worker, the run of bytes with which it begins.</param>
     public void Begin(nint key, ReadOnlySpan<(nint Address, long Bytes)> starts)
     {
         if (!Sse.IsSupported)
             return;
-        var notes = CollectionsMarshal.AsSpan(_notes);
-        var expected = _last < 0 ? -1 : notes[_last].Next;
-        var place = expected >= 0 && notes[expected].Key == key ? expected : Find(key, starts);
-        if (_last >= 0)
-            CollectionsMarshal.AsSpan(_notes)[_last].Next = place;
-        _last = place;
-        Want(CollectionsMarshal.AsSpan(_notes)[place].Next);
+        if (_last != 0 && !(_followers.TryGetValue(_last, out var follower) && follower.Key == key))
+            _followers[_last] = new Upcoming(key, starts.ToArray());
+        _last = key;
+        var next = _followers.GetValueOrDefault(key);
+        next?.Restart();
+        _upcoming = next;
     }
 
     /// <summary>Asks for a little more of what a worker will need; false where there is nothing left to ask for.</summary>
-    public bool Step(int worker)
-    {
-        ref var wanted = ref _wanted[worker];
-        ref var done = ref _done[worker];
-        var round = Volatile.Read(ref wanted.Round);
-        if (done.Round != round)
-            done = wanted with { Round = round };
-        var bytes = Math.Min(StepBytes, done.Bytes);
-        for (long offset = 0; offset < bytes; offset += 64)
-            Sse.Prefetch1((byte*)done.Address + offset);
-        done.Address += (nint)bytes;
-        done.Bytes -= bytes;
-        return bytes > 0;
-    }
+    public bool Step(int worker) => _upcoming?.Step(worker) ?? false;
 
-    private int Find(nint key, ReadOnlySpan<(nint Address, long Bytes)> starts)
+    private sealed class Upcoming(nint key, (nint Address, long Bytes)[] starts)
     {
-        if (_places.TryGetValue(key, out var place))
-            return place;
-        _places[key] = place = _notes.Count;
-        _notes.Add(new Note { Key = key, Next = -1 });
-        for (var worker = 0; worker < threads; worker++)
-            _starts.Add(worker < starts.Length ? starts[worker] : default);
-        return place;
-    }
+        private readonly PaddedCounter[] _done = new PaddedCounter[starts.Length];
 
-    private void Want(int place)
-    {
-        _round++;
-        for (var worker = 0; worker < threads; worker++)
+        public nint Key => key;
+
+        public void Restart()
         {
-            var (address, bytes) = place < 0 ? default : _starts[(place * threads) + worker];
-            ref var wanted = ref _wanted[worker];
-            (wanted.Address, wanted.Bytes) = (address, Math.Min(bytes, MostBytes));
-            Volatile.Write(ref wanted.Round, _round);
+            for (var worker = 0; worker < _done.Length; worker++)
+                Volatile.Write(ref _done[worker].Value, 0);
         }
-    }
 
-    /// <summary>A product and the place of the one that followed it; -1 where none is known.</summary>
-    private struct Note
-    {
-        public nint Key;
-        public int Next;
-    }
-
-    /// <summary>What a worker is to ask for, on a cache line of its own.</summary>
-    [StructLayout(LayoutKind.Sequential, Size = 128)]
-    private struct Share
-    {
-        public long Round;
-        public nint Address;
-        public long Bytes;
+        public bool Step(int worker)
+        {
+            if (worker >= starts.Length)
+                return false;
+            var (address, bytes) = starts[worker];
+            var from = Volatile.Read(ref _done[worker].Value);
+            var to = Math.Min(from + StepBytes, Math.Min(bytes, MostBytes));
+            for (var offset = from; offset < to; offset += 64)
+                Sse.Prefetch1((byte*)address + offset);
+            Volatile.Write(ref _done[worker].Value, to);
+            return from < to;
+        }
     }
 }

@@ -7,7 +7,7 @@ namespace MergeKit.Inference.Backends.Cpu.Kernels;
 /// The product of activations and weights, <c>y = x W^T + beta y</c>, with float32 arithmetic over weights of any stored type.
 /// </summary>
 /// <remarks>
-/// A few tokens are answered by <see cref="SkinnyProduct{TLanes, TVector, TDecoder}"/>, which streams the weights once at memory speed; more by <see
+/// A few tokens are answered by <see cref="SkinnyProduct"/>, which streams the weights once at memory speed; more by <see
 /// cref="PackedProduct"/>,
 /// which reuses them from cache at arithmetic speed. The bits of a row depend on neither the number of threads nor, within each of the
 /// two, on the other rows.
@@ -142,7 +142,7 @@ internal static unsafe class MatrixProduct
         where TDecoder : struct, IWeightDecoder
     {
         if (products[0].Skinny)
-            SkinnyProduct<TLanes, TVector, TDecoder>.Run(products);
+            SkinnyProduct.Run<TLanes, TVector, TDecoder>(products);
         else
             foreach (ref readonly var product in products)
                 PackedProduct.Run<TKernel, TDecoder>(product);

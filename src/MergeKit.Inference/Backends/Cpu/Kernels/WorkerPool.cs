@@ -15,18 +15,15 @@ public sealed class WorkerPool : IDisposable
     /// <summary>Loops of many short bodies hand out indices in runs, this many per thread.</summary>
     private const int PiecesPerThread = 64;
 
-    private const string Busy = "this WorkerPool is already running a loop: loops do not nest, and a pool serves one caller at a time";
-
     private readonly Helper[] _helpers;
     private readonly ScratchMemory[] _scratch;
     private readonly ScratchMemory _shared = new();
-    private readonly Loop _loop = new();
-    private object? _kept;
+    private volatile Loop? _current;
     private volatile bool _stopping;
     private int _busy;
 
     /// <summary>What workers do while they wait for a loop.</summary>
-    internal LookAhead LookAhead { get; }
+    internal LookAhead LookAhead { get; } = new();
 
     /// <summary>Starts <paramref name="threads"/> - 1 background threads.</summary>
     /// <exception cref="ArgumentOutOfRangeException">Fewer than one thread or more than 1,024.</exception>
@@ -35,7 +32,6 @@ public sealed class WorkerPool : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(threads, 1024);
         Threads = threads;
-        LookAhead = new LookAhead(threads);
         _scratch = new ScratchMemory[threads];
         for (var worker = 0; worker < threads; worker++)
             _scratch[worker] = new ScratchMemory();
@@ -59,13 +55,13 @@ public sealed class WorkerPool : IDisposable
         ArgumentNullException.ThrowIfNull(body);
         ObjectDisposedException.ThrowIf(_stopping, this);
         if (Interlocked.Exchange(ref _busy, 1) != 0)
-            throw new InvalidOperationException(Busy);
+            throw new InvalidOperationException("this WorkerPool is already running a loop: loops do not nest, and a pool serves one caller at a time");
         try
         {
             if (Threads == 1 || count <= 1)
                 RunAlone(count, body);
             else
-                RunTogether(count, body);
+                RunTogether(new Loop(count, Math.Max(1, count / (Threads * PiecesPerThread)), body));
         }
         finally
         {
@@ -97,67 +93,41 @@ public sealed class WorkerPool : IDisposable
     /// <summary>As <see cref="Scratch"/>, but one block for all workers, to be reserved before a loop.</summary>
     internal unsafe float* SharedScratch(long floats) => _shared.Reserve(floats);
 
-    /// <summary>
-    /// An object that one kind of loop uses again and again: what it holds is then still in the workers' caches. A loop of another kind
-    /// replaces it.
-    /// </summary>
-    /// <exception cref="InvalidOperationException">A loop is running on this pool.</exception>
-    internal T Kept<T>()
-        where T : class, new()
-    {
-        if (Volatile.Read(ref _busy) != 0)
-            throw new InvalidOperationException(Busy);
-        if (_kept is not T kept)
-            _kept = kept = new T();
-        return kept;
-    }
-
     private static void RunAlone(int count, Action<int, int> body)
     {
         for (var index = 0; index < count; index++)
             body(index, 0);
     }
 
-    private void RunTogether(int count, Action<int, int> body)
+    private void RunTogether(Loop loop)
     {
-        _loop.Open(count, Math.Max(1, count / (Threads * PiecesPerThread)), body);
-        var wanted = Math.Min(Threads, count) - 1;
+        _current = loop;
+        Interlocked.MemoryBarrier();
+        var wanted = Math.Min(Threads, loop.Count) - 1;
         for (var i = 0; i < wanted; i++)
             _helpers[i].Wake();
-        _loop.Work(0);
-        _loop.Close(LookAhead)?.Throw();
+        loop.Work(0);
+        loop.WaitForOthers();
+        _current = null;
+        loop.Error?.Throw();
     }
 
-    /// <summary>
-    /// The loop that runs, the same object for all. Its number is odd while it is open; a helper counts itself in before it looks at the
-    /// number again, so one that arrives late is either seen or turns back.
-    /// </summary>
-    private sealed class Loop
+    /// <summary>One loop. A helper that arrives late finds no index left and does no harm.</summary>
+    private sealed class Loop(int count, int grain, Action<int, int> body)
     {
         private PaddedCounter _next;
         private PaddedCounter _active;
-        private PaddedCounter _number;
-        private int _count, _grain;
-        private Action<int, int>? _body;
         private ExceptionDispatchInfo? _error;
-        private volatile bool _waiting;
 
-        /// <summary>Whether a loop is open that is not the one of this number.</summary>
-        public bool IsOther(long than, out long number) => (number = Volatile.Read(ref _number.Value)) != than && (number & 1) == 1;
+        public int Count => count;
 
-        public void Open(int count, int grain, Action<int, int> body)
-        {
-            (_count, _grain, _body, _error) = (count, grain, body, null);
-            Volatile.Write(ref _next.Value, 0);
-            Interlocked.Increment(ref _number.Value);
-        }
+        public ExceptionDispatchInfo? Error => Volatile.Read(ref _error);
 
-        public void Help(int worker, long number)
+        public void Help(int worker)
         {
             Interlocked.Increment(ref _active.Value);
-            if (Volatile.Read(ref _number.Value) == number)
-                Work(worker);
-            if (Interlocked.Decrement(ref _active.Value) != 0 || !_waiting)
+            Work(worker);
+            if (Interlocked.Decrement(ref _active.Value) != 0)
                 return;
             lock (this)
                 Monitor.PulseAll(this);
@@ -165,7 +135,6 @@ public sealed class WorkerPool : IDisposable
 
         public void Work(int worker)
         {
-            var (count, grain, body) = (_count, _grain, _body!);
             try
             {
                 long first;
@@ -183,31 +152,19 @@ public sealed class WorkerPool : IDisposable
             }
         }
 
-        /// <summary>Lets nobody in any more, waits until all have left, and returns the first error.</summary>
-        public ExceptionDispatchInfo? Close(LookAhead lookAhead)
+        public void WaitForOthers()
         {
-            Interlocked.Increment(ref _number.Value);
-            for (var i = 0; i < 4 * SpinIterations && Volatile.Read(ref _active.Value) != 0; i++)
+            for (var i = 0; i < 4 * SpinIterations; i++)
             {
-                if (!lookAhead.Step(0))
-                    Thread.SpinWait(1);
+                if (Volatile.Read(ref _active.Value) == 0)
+                    return;
+                Thread.SpinWait(1);
             }
 
-            if (Volatile.Read(ref _active.Value) != 0)
-                Sleep();
-            _body = null;
-            return Volatile.Read(ref _error);
-        }
-
-        private void Sleep()
-        {
             lock (this)
             {
-                _waiting = true;
-                Interlocked.MemoryBarrier();
                 while (Volatile.Read(ref _active.Value) != 0)
                     Monitor.Wait(this);
-                _waiting = false;
             }
         }
     }
@@ -244,37 +201,36 @@ public sealed class WorkerPool : IDisposable
 
         private void Run()
         {
-            long last = 0;
+            Loop? last = null;
             while (!_pool._stopping)
             {
-                if (!_pool._loop.IsOther(last, out var number))
+                var loop = _pool._current;
+                if (loop == last)
                 {
                     Idle(last);
                     continue;
                 }
 
-                last = number;
+                last = loop;
                 if (_worker < _pool.Threads)
-                    _pool._loop.Help(_worker, number);
+                    loop?.Help(_worker);
             }
         }
 
-        private void Idle(long last)
+        private void Idle(Loop? last)
         {
             for (var i = 0; i < SpinIterations; i++)
             {
-                if (HasWork(last))
+                if (_pool._current != last || _pool._stopping)
                     return;
                 if (!_pool.LookAhead.Step(_worker))
                     Thread.SpinWait(1);
             }
 
             Interlocked.Exchange(ref _parked, 1);
-            if (HasWork(last) && Interlocked.Exchange(ref _parked, 0) != 0)
+            if ((_pool._current != last || _pool._stopping) && Interlocked.Exchange(ref _parked, 0) != 0)
                 return;
             _wake.Wait();
         }
-
-        private bool HasWork(long last) => _pool._stopping || _pool._loop.IsOther(last, out _);
     }
 }
