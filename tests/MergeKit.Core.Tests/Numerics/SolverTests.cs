@@ -46,6 +46,7 @@ public class SolverTests
     [InlineData(40, 30, 8)]
     [InlineData(200, 300, 10)]
     [InlineData(300, 180, 20)]
+    [InlineData(700, 900, 12)]
     public void The_leading_triplets_are_as_good_as_the_exact_ones(int rows, int columns, int rank)
     {
         var dice = new SplitMix(9);
