@@ -65,8 +65,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) histogram(const __grid_con
 #pragma unroll 1
         for (int local = threadIdx.x * STEP; local < TILE && start + local < t.count; local += THREADS * STEP) {
             float x[SOURCES][STEP];
-#pragma unroll
-            for (int i = 0; i < SOURCES; i++) load_some(r.s[i], start + local, t.count, x[i]);
+            load_all([&](int i) -> const Source& { return r.s[i]; }, start + local, t.count, x);
 #pragma unroll
             for (int i = 1; i < SOURCES; i++)
 #pragma unroll
@@ -162,8 +161,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) count_ties(const __grid_co
 #pragma unroll 1
     for (int local = threadIdx.x * STEP; local < TILE && start + local < t.count; local += THREADS * STEP) {
         float x[SOURCES][STEP];
-#pragma unroll
-        for (int i = 0; i < SOURCES; i++) load_some(s[i], start + local, t.count, x[i]);
+        load_all([&](int i) -> const Source& { return s[i]; }, start + local, t.count, x);
 #pragma unroll
         for (int i = 1; i < SOURCES; i++)
 #pragma unroll

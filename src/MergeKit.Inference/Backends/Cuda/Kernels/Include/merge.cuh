@@ -71,13 +71,10 @@ __device__ __forceinline__ float load_one(const Source& s, i64 at) {
     return type == 0 ? ((const float*)s.data)[at] : decode(((const u16*)s.data)[at], type);
 }
 
-// STEP elements, those from `count` on as 0. Sources are aligned.
-__device__ __forceinline__ void load_some(const Source& s, i64 at, i64 count, float (&x)[STEP]) {
+// STEP elements; sources are aligned. Where all have one type there is no branch, so that the loads of several are under way together.
+__device__ __forceinline__ void load_whole(const Source& s, i64 at, float (&x)[STEP]) {
     const int type = SRC == 3 ? s.type : SRC;
-    if (at + STEP > count) {
-#pragma unroll
-        for (int i = 0; i < STEP; i++) x[i] = at + i < count ? load_one(s, at + i) : 0.0f;
-    } else if (type == 0) {
+    if (type == 0) {
         const Pack<float, STEP> v = *(const Pack<float, STEP>*)((const float*)s.data + at);
 #pragma unroll
         for (int i = 0; i < STEP; i++) x[i] = v.e[i];
@@ -85,6 +82,27 @@ __device__ __forceinline__ void load_some(const Source& s, i64 at, i64 count, fl
         const Pack<u16, STEP> v = *(const Pack<u16, STEP>*)((const u16*)s.data + at);
 #pragma unroll
         for (int i = 0; i < STEP; i++) x[i] = decode(v.e[i], type);
+    }
+}
+
+// STEP elements, those from `count` on as 0.
+__device__ __forceinline__ void load_some(const Source& s, i64 at, i64 count, float (&x)[STEP]) {
+    if (at + STEP <= count) {
+        load_whole(s, at, x);
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < STEP; i++) x[i] = at + i < count ? load_one(s, at + i) : 0.0f;
+}
+
+// STEP elements of every source.
+template <typename F> __device__ __forceinline__ void load_all(F source, i64 at, i64 count, float (&x)[SOURCES][STEP]) {
+    if (at + STEP <= count) {
+#pragma unroll
+        for (int i = 0; i < SOURCES; i++) load_whole(source(i), at, x[i]);
+    } else {
+#pragma unroll
+        for (int i = 0; i < SOURCES; i++) load_some(source(i), at, count, x[i]);
     }
 }
 
