@@ -134,12 +134,12 @@ public class OutputTests
     public void Ctrl_C_stops_with_130_and_can_be_gone_on_with()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "not run: signals are sent with kill(1)");
-        using var scratch = Scratch(hidden: 512, vocabulary: 40000);
+        using var scratch = Scratch(hidden: 512, vocabulary: 80000);
         string[] arguments = ["run", scratch.Join("recipe.yml"), scratch.Join("out"), "-C", scratch.Path, "--num-threads", "1"];
         using (var process = MergeKitProcess.Start(arguments))
         {
             var watch = Stopwatch.StartNew();
-            while (!File.Exists(scratch.Join(".out.mergekit-partial", "journal")) && watch.Elapsed < TimeSpan.FromSeconds(20))
+            while (!File.Exists(scratch.Join(".out.mergekit-partial", "journal")) && watch.Elapsed < TimeSpan.FromSeconds(60))
                 Thread.Sleep(1);
             using (var kill = Process.Start("kill", ["-INT", $"{process.Id}"]))
                 kill.WaitForExit();
