@@ -31,11 +31,18 @@ public static partial class TensorMath
             d += x3 * y3;
         }
 
+        var sum = SumOfLanes(a, b, c, d);
+        for (; i < x.Length; i++)
+            sum += (double)x[i] * y[i];
+        return sum;
+    }
+
+    /// <summary>a + b + (c + d) of each of eight lanes, the lanes in order.</summary>
+    private static double SumOfLanes(Vector512<double> a, Vector512<double> b, Vector512<double> c, Vector512<double> d)
+    {
         var sum = 0.0;
         for (var lane = 0; lane < Vector512<double>.Count; lane++)
             sum += a[lane] + b[lane] + (c[lane] + d[lane]);
-        for (; i < x.Length; i++)
-            sum += (double)x[i] * y[i];
         return sum;
     }
 }

@@ -24,9 +24,7 @@ public static partial class TensorMath
             d += x3;
         }
 
-        var sum = 0.0;
-        for (var lane = 0; lane < Vector512<double>.Count; lane++)
-            sum += a[lane] + b[lane] + (c[lane] + d[lane]);
+        var sum = SumOfLanes(a, b, c, d);
         for (; i < x.Length; i++)
             sum += Math.Abs(x[i]);
         return sum;
