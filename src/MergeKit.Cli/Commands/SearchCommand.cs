@@ -5,6 +5,7 @@ using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Reports;
+using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Cli.Commands;
 
@@ -25,13 +26,14 @@ internal static class SearchCommand
     private static int Execute(ParseResult parsed)
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+        using var decomposer = new ChosenDecomposer(parsed.GetValue(CommonOptions.Device));
         using var interrupt = new Interrupt();
         var path = CommonOptions.Resolve(parsed, parsed.GetValue(Recipe)!);
         var documents = RecipeReader.ReadDocuments(path).OfType<SearchRecipe>().ToList();
         if (documents is not [var search])
             throw new InputException($"{path}: has {documents.Count} documents with 'search' or 'genome'; exactly one is wanted here");
         var run = new SearchRun(
-            CommonOptions.ToPlanOptions(parsed, null), parsed.GetValue(CommonOptions.Device), parsed.GetValue(NoResume) ? ResumeMode.Never : ResumeMode.WhenSame, new RunDisplay(error, parsed.GetValue(CommonOptions.Json)), interrupt.Token);
+            CommonOptions.ToPlanOptions(parsed, null) with { Decomposer = decomposer }, parsed.GetValue(CommonOptions.Device), parsed.GetValue(NoResume) ? ResumeMode.Never : ResumeMode.WhenSame, new RunDisplay(error, parsed.GetValue(CommonOptions.Json)), interrupt.Token);
         var folder = Path.GetFullPath(CommonOptions.Resolve(parsed, parsed.GetValue(Folder)!));
         var report = run.Run(search, folder);
         if (parsed.GetValue(CommonOptions.Json))

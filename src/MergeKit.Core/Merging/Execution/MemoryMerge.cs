@@ -88,7 +88,7 @@ public sealed unsafe class MemoryMerge : IDisposable
         ObjectDisposedException.ThrowIf(_block is null, this);
         Require(plan);
         var notFinite = 0L;
-        using var pool = new WorkerPool(plan.Options.Threads, _ => new WorkerBuffers(plan.RowsPerWorker, plan.ChunkElements), cancellation);
+        using var pool = new WorkerPool(plan.Options.Threads, _ => new WorkerBuffers(plan.RowsPerWorker, plan.ChunkElements), cancellation) { Matrices = new(plan.Options.Decomposer, null) };
         foreach (var job in plan.Jobs.Where(only))
             pool.Add(worker => Interlocked.Add(ref notFinite, Make(job, plan.Options.Seed, worker)));
         pool.Run();
