@@ -56,7 +56,12 @@ public sealed class TransplantMethodTests : IDisposable
         var donor = Model("donor", 2, 16, theirs, change: tensors =>
         {
             foreach (var tensor in tensors.Where(tensor => tensor.Name is Embedding or Head))
-                Store(tensor, 16, Words.Length, Turned(Matrix(tensor, 16).Row(7), 3));
+            {
+                for (var row = 0; row < Words.Length; row++)
+                    if (row != 7)
+                        Store(tensor, 16, row, 0.1 * Matrix(tensor, 16).Row(row));
+                Store(tensor, 16, Words.Length, Turned(Matrix(tensor, 16).Row(7), 0.3));
+            }
         });
         var model = Model("model", 1, 16, Words);
         var made = LoadedTensor.LoadAll(Run(model, donor, new TransplantOptions { Method = TransplantMethod.MpRope, Neighbours = 1 }, out var report));
@@ -94,10 +99,10 @@ public sealed class TransplantMethodTests : IDisposable
     [Fact]
     public void What_rotary_pursuit_needs_is_said()
     {
-        var (model, donor) = (Model("model", 1, 16, Words), Model("donor", 2, 16, [.. Words, "new"], ("rope_theta", "0.5")));
+        var (model, donor) = (Model("model", 1, 16, Words), Model("donor", 2, 16, [.. Words, "new"], ("num_attention_heads", "16")));
         using var transplant = Transplant.Prepare(model, donor, new TransplantOptions { Method = TransplantMethod.MpRope }, new PlanOptions());
         Assert.False(transplant.Plan.IsExecutable);
-        Assert.Contains("rope_theta 0.5", string.Join("\n", transplant.Plan.Problems.Where(problem => problem.Severity == Severity.Error)), StringComparison.Ordinal);
+        Assert.Contains("heads of an even size", string.Join("\n", transplant.Plan.Problems.Where(problem => problem.Severity == Severity.Error)), StringComparison.Ordinal);
     }
 
     private static Dictionary<string, int> Ids(string[] tokens) => tokens.Select((token, id) => (token, id)).ToDictionary(pair => pair.token, pair => pair.id);
