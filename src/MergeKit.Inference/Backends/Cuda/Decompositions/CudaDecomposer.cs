@@ -4,12 +4,13 @@ namespace MergeKit.Inference.Backends.Cuda.Decompositions;
 
 /// <summary>Singular value decompositions on a GPU in double precision, by cuSOLVER. Tried first is the decomposition by a polar factor (gesvdp:
 /// Higham and Papadimitriou 1994, "A parallel algorithm for computing the polar decomposition"; Nakatsukasa and Higham 2013, "Stable and efficient
-/// spectral divide and conquer"), which moves singular values near zero; where there may be some, the one by bidiagonalisation and QR steps (gesvd)
-/// is made. Small matrices, and those that the device cannot hold or decompose, are done on the CPU.</summary>
+/// spectral divide and conquer"), which moves singular values near zero. Its result is taken
+/// where every value is either far from zero or as good as zero, and probes find the matrix again in it; else the one by bidiagonalisation and QR steps
+/// (gesvd) is made. Small matrices, and those that the device cannot hold or decompose, are done on the CPU.</summary>
 public sealed class CudaDecomposer : IDecomposer, IDisposable
 {
-    private const double Trusted = 1e-9;
-    private const double OperationsPerSecond = 3e12;
+    private const double FarFromZero = 1e-9, AsGoodAsZero = 1e-13;
+    private const double OperationsPerSecond = 4e12;
     private readonly CudaContext _cuda;
     private readonly CusolverSvd _solver;
     private readonly CpuDecomposer _cpu = new();
@@ -86,16 +87,26 @@ public sealed class CudaDecomposer : IDecomposer, IDisposable
         _cuda.Dispose();
     }
 
+    /// <summary>The values with those that are as good as zero set to zero; null where some are neither that nor far from it.</summary>
+    private static double[]? Cut(double[] values, double perturbation)
+    {
+        var largest = values.Max();
+        var (far, zero) = (FarFromZero * largest, Math.Max(AsGoodAsZero * largest, 10 * perturbation));
+        if (largest == 0 || !(zero < far) || values.Any(value => value > zero && value < far))
+            return null;
+        return Array.ConvertAll(values, value => value <= zero ? 0 : value);
+    }
+
     private ThinSvd? OnDevice(double[][] rows, int columns)
     {
         _cuda.MakeCurrent();
         using var memory = new CusolverMatrix(_cuda, rows.Length, columns);
         memory.Send(rows);
-        if (_solver.ByPolarFactor(memory) is { } perturbation && memory.Values() is var values
-            && values.Min() > Trusted * values.Max() && perturbation <= Trusted * values.Min())
+        if (_solver.ByPolarFactor(memory) is { } perturbation && Cut(memory.Values(), perturbation) is { } values
+            && memory.Take(values, vectorsByRows: false) is var found && DecompositionProbe.Confirms(rows, found))
         {
             Done = (Done.Polar + 1, Done.Bidiagonal);
-            return memory.Take(values, vectorsByRows: false);
+            return found;
         }
 
         memory.Send(rows);

@@ -31,6 +31,7 @@ public sealed class CudaDecomposerTests
         var matrix = Matrix(rows, columns, kind);
         var (wanted, got) = (ThinSvd.Of(Clone(matrix), Loop), decomposer.Decompose(Clone(matrix), Loop));
         Assert.Equal(1, decomposer.Done.Polar + decomposer.Done.Bidiagonal);
+        TestContext.Current.TestOutputHelper?.WriteLine($"{kind}: {decomposer.Done}");
         Assert.Equal(wanted.Values.Length, got.Values.Length);
         var scale = wanted.Values.FirstOrDefault();
         for (var k = 0; k < wanted.Values.Length; k++)
