@@ -26,9 +26,11 @@ internal sealed unsafe class TapeMatrix(MatrixSource source) : IMatrix
         {
             var stored = source.Blocks[block];
             var rows = checked((int)stored.Shape[source.StoredTransposed ? 1 : 0]);
-            var part = Part(y.Gradient, y.Columns, first, rows);
+            var part = Part(y.Gradient, y.Columns, first, rows, tape.Arrays);
             BackToInput(stored, part, x, tape.Pool);
             BackToWeights(source.Origins[block], part, rows, x, tape);
+            if (part != y.Gradient)
+                tape.Arrays.Give(part);
             first += rows;
         }
     }
@@ -60,11 +62,11 @@ internal sealed unsafe class TapeMatrix(MatrixSource source) : IMatrix
     }
 
     /// <summary>Some columns of a matrix as a matrix of their own.</summary>
-    private static float[] Part(float[] matrix, int width, int first, int count)
+    private static float[] Part(float[] matrix, int width, int first, int count, KeptArrays arrays)
     {
         if (count == width)
             return matrix;
-        var part = new float[matrix.Length / width * count];
+        var part = arrays.Take(matrix.Length / width * count);
         for (var row = 0; row < part.Length / count; row++)
             matrix.AsSpan(row * width + first, count).CopyTo(part.AsSpan(row * count));
         return part;
