@@ -206,11 +206,11 @@ internal sealed class MoePlanner
                 _problems.Add(Problem.Error($"data '{expert.Data}': there is no such file", expert.Location));
     }
 
-    /// <summary>A digest of all that the gates depend on.</summary>
+    /// <summary>A digest of all that the gates depend on beside the models: the seed, the recipe, and what the experts' texts say.</summary>
     private string Specification()
     {
-        var files = _moe.Experts.Where(expert => expert.Data is not null).Select(expert => new FileInfo(InputFile.Resolve(expert.Data!, _plan.Recipe.File, _plan.Options)));
-        var text = $"{_plan.Options.Seed}\n{_plan.Recipe.Yaml}\n{string.Join('\n', files.Select(file => $"{file.FullName} {file.Length} {file.LastWriteTimeUtc.Ticks}"))}";
+        var texts = _moe.Experts.Select(expert => expert.Data).OfType<string>().Select(data => InputFile.ContentKey(InputFile.Resolve(data, _plan.Recipe.File, _plan.Options)));
+        var text = $"{_plan.Options.Seed}\n{_plan.Recipe.Yaml}\n{string.Join('\n', texts)}";
         return $"{_moe.Gate}, {Convert.ToHexStringLower(System.IO.Hashing.XxHash3.Hash(System.Text.Encoding.UTF8.GetBytes(text)))}";
     }
 }
