@@ -14,22 +14,22 @@ namespace MergeKit.Gpu.Tests.Moe;
 public sealed class GatesOnGpuTests
 {
     private const string Hidden = """
-        base_model: base
+        base_model: examples/models/base
         gate_mode: MODE
         experts:
-        - {source_model: ft-code, positive_prompts: ["int main(void) {", "return 0;"]}
-        - {source_model: ft-man, positive_prompts: ["SYNOPSIS", "DESCRIPTION"], negative_prompts: ["Once upon a time"]}
-        - {source_model: ft-arithmetic, positive_prompts: ["12+30=", "7*8="]}
+        - {source_model: examples/models/ft-code, positive_prompts: ["int main(void) {", "return 0;"]}
+        - {source_model: examples/models/ft-man, positive_prompts: ["SYNOPSIS", "DESCRIPTION"], negative_prompts: ["Once upon a time"]}
+        - {source_model: examples/models/ft-arithmetic, positive_prompts: ["12+30=", "7*8="]}
         """;
 
     private const string Calibrated = """
-        base_model: base
+        base_model: examples/models/base
         gate_mode: calibrated
         calibration: {labels: MODE, tokens: 12000}
         experts:
-        - {source_model: base, data: examples/data/prose/kjv.txt}
-        - {source_model: ft-code, data: examples/data/code/zlib.txt}
-        - {source_model: ft-arithmetic, data: examples/data/arithmetic/heldout.txt}
+        - {source_model: examples/models/base, data: examples/data/prose/kjv.txt}
+        - {source_model: examples/models/ft-code, data: examples/data/code/zlib.txt}
+        - {source_model: examples/models/ft-arithmetic, data: examples/data/arithmetic/heldout.txt}
         """;
 
     [Theory]
@@ -68,8 +68,6 @@ public sealed class GatesOnGpuTests
     private static MergePlan Plan(string yaml)
     {
         var options = new PlanOptions { WorkingDirectory = Repository.Root, Threads = 2 };
-        foreach (var model in (string[])["base", "ft-code", "ft-man", "ft-arithmetic"])
-            yaml = yaml.Replace($"model: {model}", $"model: {TrainedModels.Folder("nano", model)}", StringComparison.Ordinal);
         var plan = RecipePlanner.Plan(RecipeReader.Parse("moe.yml", yaml)[0], options);
         Assert.True(plan.IsExecutable, string.Join("; ", plan.Problems));
         return plan;
