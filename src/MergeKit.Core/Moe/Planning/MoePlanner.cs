@@ -67,6 +67,8 @@ internal sealed class MoePlanner
         var network = architecture.Declare(config);
         architecture.Network(config);
         var denseConfig = ModelConfig.Parse("the backbone's config.json", dense.ToJsonString());
+        if (_moe.Calibration.Window > network.MaxLength)
+            _problems.Add(Problem.Error($"'window' is {_moe.Calibration.Window}; the model's context holds {network.MaxLength} tokens", _plan.Recipe.Location));
         var mixture = Describe(network, denseConfig, parts, backbone);
         var tensors = new MixtureTensors(mixture, format, network, backbone, [.. _moe.Expanded.Select(expert => (expert, parts[expert.Model]))],
             [.. _moe.Shared.Select(expert => (expert, parts[expert.Model]))], OutputType(), Specification());
@@ -124,6 +126,7 @@ internal sealed class MoePlanner
             ExpertNames = Names(),
             Routing = network.Layers[layers[0]].Moe!.Routing,
             Hidden = network.HiddenSize,
+            Context = network.MaxLength,
             Layers = layers,
             Embedding = network.Embedding.Tokens.Name,
             Seed = _plan.Options.Seed,
