@@ -70,8 +70,8 @@ public enum CalibrationLabels
 /// <summary>How <c>gate_mode: calibrated</c> fits its routers.</summary>
 public sealed record CalibrationSettings
 {
-    /// <summary>Mean entropy, in nats, of the routing probabilities after scaling; null: half of ln experts, which scored best (or within 0.0001 bits
-    /// per byte of the best) of nine shares in two-fold cross-validation on the tuning texts of the trained models.</summary>
+    /// <summary>Mean entropy, in nats, of the routing probabilities after scaling; null: half of ln experts, which scored best
+    /// on average of nine shares in two-fold cross-validation on the tuning texts of the trained models.</summary>
     public double? TargetEntropy { get; init; }
 
     /// <summary>Which expert a piece of text belongs to.</summary>
