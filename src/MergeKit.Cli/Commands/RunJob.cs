@@ -152,7 +152,7 @@ internal sealed class RunJob
             return null;
         display.ShowProblems(plan.Problems);
         RequireExecutable(plan);
-        var routers = RouterStage.Fill(plan, target, Resume, display, Cancellation);
+        var routers = RouterStage.Fill(plan, target, Resume, Device, display, Cancellation);
         var progress = new MergeProgress();
         var runner = new MergeRunner(plan, progress) { WorkFile = routers is null ? null : KeptGates.FileName };
         using (display.Follow(recipe.Name ?? Path.GetFileName(target), progress))
