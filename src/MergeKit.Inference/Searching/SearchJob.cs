@@ -45,7 +45,7 @@ public static class SearchJob
     /// <exception cref="InputException">The document, the models or the data cannot be used; lists everything found.</exception>
     public static SearchReport Run(SearchRecipe search, SearchJobOptions options, CancellationToken cancellation)
     {
-        using var candidates = InMemoryCandidates.Open(search.File, AllModels(search), options.Plan, options.Device);
+        using var candidates = Open(search, options);
         var data = TuningSets.Prepare(search, options.Resolve, candidates.Encoder, candidates.MaxLength, candidates.VocabularySize);
         using var journal = TrialJournal.Open(options.JournalPath, SearchIdentity.Take(search, candidates.Opened, data.Files));
         var outcome = SearchRunner.Run(
@@ -53,6 +53,25 @@ public static class SearchJob
         candidates.Finish();
         var test = search.Test.Count == 0 ? null : Test(search, outcome, candidates, options, cancellation);
         return new SearchReport($"Search: {search.KindName}", outcome, test, journal.Resumed, [.. Warnings(search, outcome, data), .. candidates.Notes]);
+    }
+
+    /// <summary>Opens the models; what is wrong with them is reported beside what is wrong with the data.</summary>
+    private static InMemoryCandidates Open(SearchRecipe search, SearchJobOptions options)
+    {
+        var problems = TuningSets.Check(search, options.Resolve);
+        try
+        {
+            var candidates = InMemoryCandidates.Open(search.File, AllModels(search), options.Plan, options.Device);
+            if (problems.Count == 0)
+                return candidates;
+            candidates.Dispose();
+        }
+        catch (InputException e) when (problems.Count > 0)
+        {
+            throw new InputException([.. e.Problems.Where(problem => problem.Severity == Severity.Error), .. problems]);
+        }
+
+        throw new InputException(problems);
     }
 
     /// <summary>A recipe that names all models, the base first.</summary>
@@ -104,10 +123,10 @@ public static class SearchJob
             return Named(model.Model);
         }
 
-        // A plain folder runs as it lies there; anything else (an adapter, another format, another vocabulary) as the merge of it alone.
+        // A plain folder runs as it lies there; anything else (an adapter, another format, another vocabulary, a result in memory) as the merge of it alone.
         EvaluatedModel Parent(LoadedModel model, string name)
         {
-            if (model.Reference is not { Adapter: null, Revision: null } || candidates.Opened.Vocabulary is not null || !File.Exists(Path.Combine(model.Folder, "model.safetensors")))
+            if (model.Stage is not null || model.Reference is not { Adapter: null, Revision: null } || candidates.Opened.Vocabulary is not null || !File.Exists(Path.Combine(model.Folder, "model.safetensors")))
                 return Merged(name, outcome.References.First(trial => trial.Label == model.ToString() || trial.Label == $"{model} (base)").Yaml);
             var folder = candidates.OnChosen(device => ModelFolder.Open(model.Folder, name, options.Plan.Threads, device));
             open.Add(folder);

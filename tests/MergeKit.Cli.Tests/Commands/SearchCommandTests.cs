@@ -165,13 +165,64 @@ public sealed class SearchCommandTests : IDisposable
         Assert.DoesNotContain("   at ", run.Error, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public void A_search_does_not_take_the_results_of_other_documents()
+    private static string Half(string name = "half") => $"name: {name}\nmerge_method: linear\nmodels: [{{model: examples/models/base, parameters: {{weight: 1}}}}, {{model: examples/models/ft-code, parameters: {{weight: 1}}}}]\nout_dtype: bfloat16\n";
+
+    /// <summary>A search whose parent is another document's result, in memory, in the folder of intermediate results, or written anyway because its vocabulary is made anew.</summary>
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    public void A_search_takes_the_results_of_other_documents(bool kept, bool vocabulary)
     {
-        var text = "name: half\nmerge_method: linear\nmodels: [{model: examples/models/base, parameters: {weight: 1}}]\n---\n" + Document().Replace("examples/models/ft-code", "half", StringComparison.Ordinal);
-        var run = Run("run", Write(text), _folder.Join("out"));
-        Assert.Equal(2, run.ExitCode);
-        Assert.Contains("a search needs models on disk", run.Error, StringComparison.Ordinal);
+        var text = Half() + (vocabulary ? "tokenizer_source: union\n" : "") + "---\n"
+            + Document(candidates: 5, more: "test: [{data: examples/data/arithmetic/exact.jsonl, limit: 10}]").Replace("examples/models/ft-code", "half", StringComparison.Ordinal);
+        Done(["run", Write(text), _folder.Join("out"), "--no-check", .. kept ? ["-I", _folder.Join("kept")] : Array.Empty<string>()]);
+        Assert.Equal(kept, File.Exists(_folder.Join("kept", "half", "model.safetensors")));
+        Assert.Equal(["base", "half", "ft-arithmetic"], Json("out-search")["test"]!["models"]!.AsArray().Select(name => name!.GetValue<string>()).Skip(1).Take(3));
+
+        // The same parent from a folder is the same search, and the recipe that comes out makes the same model.
+        Done("run", Write(Half().Replace("name: half\n", "", StringComparison.Ordinal), "half.yml"), _folder.Join("half"), "--no-check");
+        Done("run", Write(Document(candidates: 5).Replace("examples/models/ft-code", _folder.Join("half"), StringComparison.Ordinal)), _folder.Join("plain"), "--no-check");
+        Done("run", _folder.Join("out-search", "winner.yml"), _folder.Join("again"), "--no-check");
+        var weights = FolderContent.Read(_folder.Join("out"))["model.safetensors"];
+        Assert.Equal(weights, FolderContent.Read(_folder.Join("again"))["model.safetensors"]);
+        Assert.Equal(weights, FolderContent.Read(_folder.Join("plain"))["model.safetensors"]);
+        double[] Losses(string folder) => [.. Json(folder)["trials"]!.AsArray().SelectMany(trial => trial!["losses"]!.AsArray()).Select(loss => loss!.GetValue<double>())];
+        Assert.Equal(Losses("plain-search"), Losses("out-search"));
+    }
+
+    [Fact]
+    public void A_search_command_makes_the_parents_that_stand_beside_it()
+    {
+        var text = Half("first") + "---\n" + Half().Replace("examples/models/ft-code", "first", StringComparison.Ordinal) + "---\n" + Document(candidates: 3).Replace("examples/models/ft-code", "half", StringComparison.Ordinal);
+        Done("search", Write(text), _folder.Join("dir"));
+        var trials = Trials("dir");
+        Assert.Contains("trials taken from the journal", Done("search", Write(text), _folder.Join("dir")).Output, StringComparison.Ordinal);
+        Assert.Equal(trials, Trials("dir"));
+        Assert.Equal(3, File.ReadAllText(_folder.Join("dir", "winner.yml")).Split("---\n").Length);
+        Done("run", _folder.Join("dir", "winner.yml"), _folder.Join("out"), "--no-check");
+    }
+
+    [Fact]
+    public void A_search_takes_the_winner_of_another_and_its_recipe_says_so()
+    {
+        var text = "name: found\n" + Document(candidates: 3) + "\n---\n" + Document(candidates: 3).Replace("examples/models/ft-code", "found", StringComparison.Ordinal);
+        Done("run", Write(text), _folder.Join("out"), "--no-check");
+        var winner = File.ReadAllText(_folder.Join("out-search", "winner.yml"));
+        Assert.Contains("name: found", winner, StringComparison.Ordinal);
+        Assert.DoesNotContain("search:", winner, StringComparison.Ordinal);
+        Done("run", _folder.Join("out-search", "winner.yml"), _folder.Join("again"), "--no-check");
+        Assert.Equal(FolderContent.Read(_folder.Join("out"))["model.safetensors"], FolderContent.Read(_folder.Join("again"))["model.safetensors"]);
+    }
+
+    [Fact]
+    public void An_ensemble_is_no_parent_and_faults_of_models_and_data_come_together()
+    {
+        var text = "name: both\nensemble: linear\nmodels: [{model: examples/models/base}, {model: examples/models/ft-man}]\n---\n" + Document().Replace("examples/models/ft-code", "both", StringComparison.Ordinal);
+        Assert.Contains("model 'both' is an ensemble of this file", Run("search", Write(text), _folder.Join("dir")).Error, StringComparison.Ordinal);
+        var run = Run("search", Write(Document().Replace("ft-code,", "ft-cod,", StringComparison.Ordinal).Replace("val.txt", "vale.txt", StringComparison.Ordinal)), _folder.Join("dir"));
+        Assert.Contains("ft-cod'", run.Error, StringComparison.Ordinal);
+        Assert.Contains("vale.txt: no such file", run.Error, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -44,6 +44,28 @@ public sealed record TuningSets(IReadOnlyList<TuningSet> Sets, IReadOnlyList<dou
         return new TuningSets(sets, weights, [.. search.Tune.Concat(search.Control).Select(data => resolve(data.Path)).Distinct(StringComparer.Ordinal)]);
     }
 
+    /// <summary>What can be seen of the data without a tokenizer: files that are missing, empty or malformed, and such as are both tuned and tested on.</summary>
+    /// <param name="search">The document.</param>
+    /// <param name="resolve">Where a path of the document leads.</param>
+    public static IReadOnlyList<Problem> Check(SearchRecipe search, Func<string, string> resolve)
+    {
+        var problems = new List<Problem>();
+        foreach (var data in search.Tune.Concat(search.Control))
+        {
+            try
+            {
+                DataSetReader.Read(resolve(data.Path), data.Name);
+            }
+            catch (InputException e)
+            {
+                problems.AddRange(e.Problems.Select(problem => problem with { Location = problem.Location ?? data.Location }));
+            }
+        }
+
+        CheckTest(search, resolve, problems);
+        return problems;
+    }
+
     private static TuningSet Prepare(SearchData data, bool isControl, string path, ITextEncoder encoder, int maxLength, int vocabulary)
     {
         var read = DataSetReader.Read(path, data.Name);
