@@ -73,11 +73,13 @@ public static class SearchRunner
                 var (trace, soup) = whole.Greedy();
                 notes.Add($"Order by own score: {string.Join(", ", trace.Order)}.");
                 notes.AddRange(trace.Steps.Select(step => FormattableString.Invariant($"With {step.Candidate}: {step.Score:F5}, {(step.Accepted ? "joins" : "left out")}.")));
+                if (session.GivenUp > 0)
+                    notes.Add("Scores of soups that were given up early are estimates; a model joins only by a score on all items.");
                 return (soup.CanWin ? soup : null, []);
             case SearchKind.Scale:
                 var (choice, chosen) = whole.Scale(controlWeights);
                 if (search.Control.Count > 0)
-                    notes.Add(FormattableString.Invariant($"{choice.Allowed.Count} of {search.Scales.Count} scales keep {search.Keep:P0} of the control score: {string.Join(", ", choice.Allowed)}."));
+                    notes.Add(FormattableString.Invariant($"{choice.Allowed.Count} of {search.Scales.Count} scales keep {search.Keep:P0} of the control score: {string.Join(", ", choice.Allowed)}{(session.GivenUp > 0 ? $" ({session.GivenUp} others were given up early)" : "")}."));
                 notes.Add(FormattableString.Invariant($"Chosen scale: {choice.Chosen}."));
                 return (chosen.CanWin ? chosen : null, []);
             default:
@@ -96,10 +98,8 @@ public static class SearchRunner
                 strategies.Random();
                 break;
             case SearchKind.Nsga2:
-                strategies.Front();
-                var complete = session.Trials.Where(trial => trial.CanWin).ToList();
-                return (session.Best, [.. complete.Where(one => !complete.Exists(other => Nsga2.Dominates(strategies.Objectives(other), strategies.Objectives(one))))
-                    .OrderBy(trial => strategies.Objectives(trial)[0])]);
+                strategies.Evolve();
+                return (session.Best, strategies.Front(session.Trials));
             default:
                 strategies.Cma();
                 break;
@@ -118,7 +118,7 @@ public static class SearchRunner
             foreach (var share in LineShares)
             {
                 double[] values = [.. space.Variables.Select((variable, i) => share == 1 ? winner.Values[i] : variable.Start + (share * (winner.Values[i] - variable.Start)))];
-                session.Score(FormattableString.Invariant($"line {share}"), values, space.Write(values), race: false, "line");
+                session.Score(FormattableString.Invariant($"line {share}"), values, space.Write(values), role: "line");
             }
     }
 

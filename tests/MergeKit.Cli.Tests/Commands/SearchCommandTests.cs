@@ -131,6 +131,26 @@ public sealed class SearchCommandTests : IDisposable
         Assert.InRange(json["winner"]!["objective"]!.GetValue<double>(), 0, best);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void A_raced_greedy_soup_of_the_trained_family_has_the_same_members(int seed)
+    {
+        string Soup(string racing) => $"""
+            search: greedy_soup
+            models: [{string.Join(", ", new[] { "ft-shakespeare", "soup-shakespeare-1", "soup-shakespeare-2", "soup-shakespeare-bad", "ft-code" }.Select(name => $"{{model: tests/fixtures/models/nano/{name}}}"))}]
+            tune: [{"{"}data: examples/data/prose/kjv.txt{"}"}]
+            seed: {seed}
+            racing: {racing}
+            """;
+        Done("search", Write(Soup("true")), _folder.Join("raced"));
+        Done("search", Write(Soup("false")), _folder.Join("whole"));
+        Assert.Equal(File.ReadAllText(_folder.Join("whole", "winner.yml")), File.ReadAllText(_folder.Join("raced", "winner.yml")));
+        int Cut(string folder) => Json(folder)["trials"]!.AsArray().Count(trial => !trial!["complete"]!.GetValue<bool>());
+        Assert.Equal(0, Cut("whole"));
+        Assert.InRange(Cut("raced"), 1, 4);
+    }
+
     [Fact]
     public void The_report_is_one_page_with_every_part()
     {
