@@ -20,7 +20,9 @@ public static class SearchHtml
         Winner(html, report);
         if (report.Test is { } test)
         {
-            html.Append("<h2>On the test split</h2>\n<p class=\"soft\">Opened once, after the search. The winner is the baseline: a difference above 0 in bits per byte means that the model is worse than the winner.</p>\n");
+            var metrics = test.Results.Select(result => result.Measurements[0]).DistinctBy(metric => metric.Metric)
+                .Select(metric => $"in {metric.Metric} above 0 means that the model is {(metric.HigherIsBetter ? "better" : "worse")} than the winner");
+            html.Append("<h2>On the test split</h2>\n<p class=\"soft\">Opened once, after the search. The winner is the baseline. Of a difference, ").Append(Html.Escape(string.Join(", and ", metrics))).Append(".</p>\n");
             HtmlReport.Append(html, new EvaluationReport(report.Title, test, [], []));
         }
 

@@ -136,11 +136,8 @@ public static class SearchJob
 
     private static EvaluationResult Evaluate(SearchRecipe search, IReadOnlyList<EvaluatedModel> models, SearchJobOptions options, CancellationToken cancellation)
     {
-        var data = search.Test.Select(one => DataSetReader.Read(options.Resolve(one.Path), one.Name)).ToList();
-        var limit = search.Test.Select(one => one.Limit).Distinct().ToList();
-        if (limit.Count > 1)
-            throw new InputException([Problem.Error("the test data must all have the same 'limit', or none", search.Test[0].Location)]);
-        return Evaluator.Run(models, data, new EvaluationOptions { Baseline = WinnerName, Limit = limit[0], Seed = search.Seed }, cancellation);
+        var data = search.Test.Select(one => DataSetReader.Read(options.Resolve(one.Path), one.Name).First(one.Limit)).ToList();
+        return Evaluator.Run(models, data, new EvaluationOptions { Baseline = WinnerName, Seed = search.Seed }, cancellation);
     }
 
     private static string Unique(string path, IReadOnlyList<EvaluatedModel> taken)

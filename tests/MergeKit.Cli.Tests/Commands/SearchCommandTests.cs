@@ -165,6 +165,8 @@ public sealed class SearchCommandTests : IDisposable
     public static TheoryData<string, string> Faults => new()
     {
         { Document(more: "test: [{data: examples/data/arithmetic/val.txt}]"), "is tuned on, so it cannot be the test as well" },
+        { Document(more: "test: [{data: examples/data/arithmetic/mc.jsonl, metric: acc_norm}]"), "'metric' has no meaning for test data" },
+        { Document(more: "test: [{data: examples/data/arithmetic/mc.jsonl}, {data: examples/data/arithmetic/mc.jsonl, limit: 3}]"), "two test data sets have the name 'arithmetic/mc'" },
         { Document(more: "test: [{data: nowhere.txt}]"), "nowhere.txt: no such file" },
         { Document().Replace("arithmetic/val.txt", "arithmetic/vale.txt", StringComparison.Ordinal), "vale.txt: no such file" },
         { Document().Replace("ft-code,", "ft-cod,", StringComparison.Ordinal), "model 'examples/models/ft-cod'" },
@@ -183,6 +185,13 @@ public sealed class SearchCommandTests : IDisposable
         Assert.Equal(2, run.ExitCode);
         Assert.Contains(reason, run.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("   at ", run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_copy_of_the_tuning_data_is_no_test()
+    {
+        File.Copy(Path.Combine(Repository.Root, "examples", "data", "arithmetic", "val.txt"), _folder.Join("fresh.txt"));
+        Assert.Contains("fresh.txt: holds the same as", Run("search", Write(Document(more: $"test: [{{data: {_folder.Join("fresh.txt")}}}]")), _folder.Join("dir")).Error, StringComparison.Ordinal);
     }
 
     private static string Half(string name = "half") => $"name: {name}\nmerge_method: linear\nmodels: [{{model: examples/models/base, parameters: {{weight: 1}}}}, {{model: examples/models/ft-code, parameters: {{weight: 1}}}}]\nout_dtype: bfloat16\n";

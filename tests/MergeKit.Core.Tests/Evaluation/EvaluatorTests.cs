@@ -142,6 +142,10 @@ public sealed class EvaluatorTests
         var text = result.Comparisons.Single(c => c.Model == "better" && c.DataSet == "text");
         Assert.True(text.Difference < 0 && text.PValue < 0.01 && text.Interval!.Value.High < 0);
         Assert.Equal(Math.Min(1, 2 * text.PValue), text.PHolm, 12);
+        Assert.Equal("better", text.Verdict);
+        Assert.Empty(result.Means); // two metrics, one data set each
+        var means = Run([With(worse), With(better)], [data[0], (TextDataSet)data[0] with { Name = "again" }, data[1]], Options).Means;
+        Assert.Equal(("better", "bits_per_byte", "better", text.Difference), (Assert.Single(means).Model, means[0].Metric, means[0].Verdict, means[0].Difference));
         Assert.All(result.Comparisons.Where(c => c.Model == "same"), c => Assert.Equal((0.0, 1.0, 1.0), (c.Difference, c.PValue, c.PHolm)));
     }
 
