@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using MergeKit.Core.Search;
 using MergeKit.Core.Search.Trials;
 
 namespace MergeKit.Core.Reports;
@@ -91,6 +92,9 @@ public static class SearchHtml
         var line = outcome.Line.Select(trial => (Share: double.Parse(trial.Label["line ".Length..], CultureInfo.InvariantCulture), trial)).OrderBy(pair => pair.Share).ToList();
         if (line.Count > 1)
             Curve(html, report, "Between start and winner", "0: start (of a soup: its best member), 1: winner", line);
+        var scales = SearchRunner.Scales(outcome.Trials).ToList();
+        if (scales.Count > 1)
+            Curve(html, report, "Uniform task arithmetic", "scale of all task vectors", scales);
         var single = outcome.Candidates.Where(trial => trial.Values.Count == 1 && outcome.Variables.Count == 1).Select(trial => (trial.Values[0], trial)).OrderBy(pair => pair.Item1).ToList();
         if (single.Count > 1)
             Curve(html, report, $"Over {outcome.Variables[0].Name}", outcome.Variables[0].Name, single);
