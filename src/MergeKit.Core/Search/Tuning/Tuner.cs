@@ -25,11 +25,12 @@ public sealed class Tuner
     public TuningScores Score(EvaluatedModel model, IRace? race, CancellationToken cancellation)
     {
         var numerators = Sets.Select(set => new double[set.Count]).ToArray();
-        for (var block = 1; block <= Blocks; block++)
+        var step = race is null ? Blocks : 1; // without a race in one go
+        for (var block = step; block <= Blocks; block += step)
         {
             for (var s = 0; s < Sets.Count; s++)
             {
-                var (from, to) = (End(s, block - 1), End(s, block));
+                var (from, to) = (End(s, block - step), End(s, block));
                 if (to > from)
                     Sets[s].Score(model, _orders[s][from..to], numerators[s].AsSpan(from, to - from), cancellation);
             }
