@@ -43,7 +43,7 @@ internal sealed class SearchRun(PlanOptions options, DeviceChoice device, Resume
         var journal = Path.Combine(folder, JournalName);
         if (resume == ResumeMode.Never && File.Exists(journal))
             OutputFolder.WriteFile(journal, "");
-        display.Say($"searching ({search.KindName}, at most {search.Candidates} candidates)");
+        display.Say($"searching ({search.KindName}, at most {search.MostCandidates} candidates)");
         var report = SearchJob.Run(search, new SearchJobOptions
         {
             JournalPath = journal,
@@ -63,7 +63,7 @@ internal sealed class SearchRun(PlanOptions options, DeviceChoice device, Resume
     private static void Write(SearchReport report, string folder, Func<Trial, string> recipe)
     {
         var head = string.Create(CultureInfo.InvariantCulture,
-            $"# {report.Title}: the best of {report.Outcome.Candidates.Count()} candidates, objective {report.Outcome.Winner.Objective:R} on the tuning split.\n");
+            $"# {report.Title}: {report.Outcome.Candidates.Count()} tried; the best has the objective {report.Outcome.Winner.Objective:R} on the tuning split.\n");
         OutputFolder.WriteFile(Path.Combine(folder, "winner.yml"), head + recipe(report.Outcome.Winner));
         foreach (var (index, trial) in report.Outcome.Front.Index())
             OutputFolder.WriteFile(Path.Combine(folder, $"front-{index + 1:00}.yml"), string.Create(CultureInfo.InvariantCulture,

@@ -12,9 +12,7 @@ internal static class SearchDisplay
     {
         var outcome = report.Outcome;
         var candidates = outcome.Candidates.ToList();
-        writer.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{candidates.Count} candidates ({candidates.Count(trial => !trial.Scores.Complete && trial.Failure is null)} given up early, {candidates.Count(trial => trial.Failure is not null)} failed"
-            + $"{(report.Resumed > 0 ? $"; {report.Resumed} trials taken from the journal" : "")})"));
+        writer.WriteLine($"{outcome.Counts}{(report.Resumed > 0 ? $"; {report.Resumed} trials taken from the journal" : "")}");
         if (candidates.Find(trial => trial.Failure is not null) is { } failed)
             writer.WriteLine($"the first to fail, {failed.Label}: {failed.Failure}");
         foreach (var note in outcome.Notes)

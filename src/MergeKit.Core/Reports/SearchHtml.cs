@@ -39,8 +39,7 @@ public static class SearchHtml
     {
         var (outcome, winner) = (report.Outcome, report.Outcome.Winner);
         html.Append("<h2>The winner</h2>\n<p>").Append(Html.Escape(winner.Label)).Append(CultureInfo.InvariantCulture, $", objective {Numbers.Text(winner.Objective)} on the tuning split, ")
-            .Append(CultureInfo.InvariantCulture, $"out of {outcome.Candidates.Count()} candidates ({outcome.Candidates.Count(trial => !trial.Scores.Complete && trial.Failure is null)} given up early, ")
-            .Append(CultureInfo.InvariantCulture, $"{outcome.Candidates.Count(trial => trial.Failure is not null)} failed). This recipe reproduces it:</p>\n<pre id=\"recipe\">").Append(Escaped(report.RecipeOf(winner))).Append("</pre>\n");
+            .Append(CultureInfo.InvariantCulture, $"out of {outcome.Counts}. This recipe reproduces it:</p>\n<pre id=\"recipe\">").Append(Escaped(report.RecipeOf(winner))).Append("</pre>\n");
         if (outcome.Notes.Count > 0)
             html.Append("<ul>").AppendJoin("", outcome.Notes.Select(note => $"<li>{Html.Escape(note)}</li>")).Append("</ul>\n");
         if (winner.Values.Count == outcome.Variables.Count && winner.Values.Count > 0)

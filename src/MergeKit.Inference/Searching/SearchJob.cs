@@ -103,7 +103,7 @@ public static class SearchJob
 
             var parents = SearchRunner.Parents(search).Count;
             if (parents > 1)
-                models.AddRange(outcome.References.Where(trial => trial is { Label: "uniform soup" or SearchRunner.TaskArithmeticName, Failure: null }).Select(trial => Merged(trial.Label, trial.Yaml)));
+                models.AddRange(outcome.References.Where(trial => trial is { Label: "uniform soup" or SearchRunner.TaskArithmeticName, Failure: null } && trial.Yaml != outcome.Winner.Yaml).Select(trial => Merged(trial.Label, trial.Yaml)));
             var members = models.Skip(candidates.Opened.Models.Count - parents + 1).Take(parents).Select(model => model.Model).ToList();
             if (parents > 1 && members.TrueForAll(member => member.VocabularySize == members[0].VocabularySize))
                 models.Add(Named(new Ensemble($"ensemble of {parents}", members, new LinearCombiner([.. members.Select(_ => 1.0)]))));
@@ -153,6 +153,6 @@ public static class SearchJob
         if (outcome.References.Where(trial => trial.Objective < outcome.Winner.Objective).MinBy(trial => trial.Objective) is { } better && search.Task != ScaleTask.Negation)
             yield return FormattableString.Invariant($"On the tuning split the winner ({outcome.Winner.Objective:F5}) is worse than {better.Label} ({better.Objective:F5}).");
         foreach (var set in data.Sets.Where(set => set.Count < 20))
-            yield return $"The tuning set '{set.Name}' has only {set.Count} items.";
+            yield return $"The tuning set '{set.Name}' has only {set.Count} item{(set.Count == 1 ? "" : "s")}.";
     }
 }

@@ -88,7 +88,9 @@ public sealed record TuningSets(IReadOnlyList<TuningSet> Sets, IReadOnlyList<dou
             if (!names.Add(data.Name ?? DataSetReader.NameOf(path)))
                 problems.Add(Problem.Error($"two test data sets have the name '{data.Name ?? DataSetReader.NameOf(path)}'; give one of them another 'name'", data.Location));
             if (!File.Exists(path))
-                problems.Add(Problem.Error($"{resolve(data.Path)}: no such file", data.Location));
+                problems.Add(Problem.Error($"{resolve(data.Path)}: {(Directory.Exists(path) ? "this is a folder; a file is wanted" : "no such file")}", data.Location));
+            else if (new FileInfo(path).Length == 0)
+                problems.Add(Problem.Error($"{resolve(data.Path)}: the file is empty", data.Location));
             else if (tuned.Contains(path))
                 problems.Add(Problem.Error($"{resolve(data.Path)}: is tuned on, so it cannot be the test as well: the result would flatter itself", data.Location));
             else if (tuned.Find(other => HoldTheSame(path, other)) is { } same)
