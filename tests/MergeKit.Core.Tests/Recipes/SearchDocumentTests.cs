@@ -88,14 +88,16 @@ public class SearchDocumentTests
             control: [{data: c.txt, tokens: 900}]
             test: [{data: t.txt}]
             keep: 0.8
-            candidates: 12
-            population: 5
             seed: 8
             racing: false
             dtype: float32
             out_dtype: bfloat16
             """);
-        Assert.Equal((SearchKind.Scale, "found", ScaleTask.Negation, 0.8, 12, 5, 8UL, false), (search.Kind, search.Name, search.Task, search.Keep, search.Candidates, search.Population, search.Seed, search.Racing));
+        Assert.Equal((SearchKind.Scale, "found", ScaleTask.Negation, 0.8, 8UL, false), (search.Kind, search.Name, search.Task, search.Keep, search.Seed, search.Racing));
+        Assert.Equal(3, search.MostCandidates);
+        var learned = Read("search: learned_soup\nmodels: [{model: a}, {model: b}]\ntune: [{data: x}]\ncandidates: 12\npopulation: 5");
+        Assert.Equal((12, 12, 5), (learned.Candidates, learned.MostCandidates, learned.Population));
+        Assert.Equal(3, Read("search: greedy_soup\nmodels: [{model: a}, {model: b}]\ntune: [{data: x}]").MostCandidates);
         Assert.Equal([0, 0.25, 0.5], search.Scales);
         Assert.Equal(("v.jsonl", "V", 2.0, "acc_norm", 7), (search.Tune[0].Path, search.Tune[0].Name, search.Tune[0].Weight, search.Tune[0].Metric, search.Tune[0].Limit));
         Assert.Equal(900, search.Control[0].Tokens);
