@@ -276,6 +276,9 @@ public sealed class SearchCommandTests : IDisposable
         Done("run", Write(run.Output, "suggested.yml"), _folder.Join("suggested"), "--no-check");
         Assert.Contains("merge_method: linear", Done("suggest", "tests/fixtures/models/nano/ckpt-man-400", "tests/fixtures/models/nano/ckpt-man-500", "--base", "examples/models/base", "--no-probe").Output, StringComparison.Ordinal);
         Assert.Contains("far from the base", Done("suggest", "tests/fixtures/models/nano/base-b", "examples/models/ft-man", "--base", "examples/models/base", "--no-probe").Output, StringComparison.Ordinal);
+        var both = Run("suggest", "nowhere", "--base", "examples/models/base", "--probe", "no-text.txt", "examples/data/arithmetic/mc.jsonl");
+        foreach (var part in new[] { "nowhere", "no-text.txt", "--probe takes texts; examples/data/arithmetic/mc.jsonl holds items" })
+            Assert.Contains(part, both.Error, StringComparison.Ordinal);
         foreach (var wrong in new string[][] { ["suggest", "nowhere", "--base", "examples/models/base"], ["suggest", "examples/models/base", "--base", "examples/models/base"], ["suggest", "examples/models/ft-man"] })
             Assert.Equal(2, Run(wrong).ExitCode);
     }
