@@ -31,12 +31,12 @@ internal static class Comparison
     private static bool ArePaired((DataSetResult Model, DataSetResult Baseline) pair) =>
         pair.Model.Items.Count == pair.Baseline.Items.Count && pair.Model.Items.Count > 1 && Denominators(pair.Model).Zip(Denominators(pair.Baseline)).All(both => Math.Abs(both.First - both.Second) <= 1e-6 * both.First);
 
-    private static double[] Numerators(DataSetResult result) => [.. result.Items.Select(item => item is TextItem text ? -text.LogLikelihood : Score(item))];
+    private static double[] Numerators(DataSetResult result) => [.. result.Items.Select(item => item is TextItem text ? -text.LogLikelihood : Score(item, result.Measurements[0].Metric))];
 
     /// <summary>Bits of text in nats, or 1 for an item.</summary>
     private static double[] Denominators(DataSetResult result) => [.. result.Items.Select(item => item is TextItem text ? text.Bytes * Math.Log(2) : 1)];
 
-    private static double Score(ItemResult item) => item is ChoiceItem choice ? choice.Accuracy : ((ExactItem)item).Correct ? 1 : 0;
+    private static double Score(ItemResult item, string metric) => item is ChoiceItem choice ? choice.Value(metric) : ((ExactItem)item).Correct ? 1 : 0;
 
     private static ModelComparison One(DataSetResult model, DataSetResult baseline, EvaluationOptions options)
     {
@@ -66,8 +66,8 @@ internal static class Comparison
         return comparison with
         {
             Interval = paired.Interval95,
-            PValue = paired.McNemar!.PExact,
-            Test = "exact McNemar",
+            PValue = paired.McNemar?.PExact ?? paired.PStudent,
+            Test = paired.McNemar is null ? "paired t" : "exact McNemar",
             Detectable = paired.StandardError > 0 ? Power.DetectableDifference(paired.StandardError * Math.Sqrt(a.Length), a.Length) : null,
         };
     }

@@ -12,7 +12,18 @@ public sealed record TextItem(int Index, double LogLikelihood, int Tokens, doubl
 /// <summary>A multiple-choice item: the summed log-probability of each choice and what follows from them.</summary>
 public sealed record ChoiceItem(
     int Index, IReadOnlyList<double> LogLikelihoods, int Prediction, int PredictionNorm, int PredictionBytes,
-    double Accuracy, double AccuracyNorm, double AccuracyBytes, double? AccuracyMutualInfo, double GoldProbability, double? Brier) : ItemResult(Index);
+    double Accuracy, double AccuracyNorm, double AccuracyBytes, double? AccuracyMutualInfo, double GoldProbability, double? Brier) : ItemResult(Index)
+{
+    /// <summary>The item's value of a metric; NaN where it has none.</summary>
+    public double Value(string metric) => metric switch
+    {
+        "acc_norm" => AccuracyNorm,
+        "acc_bytes" => AccuracyBytes,
+        "prob" => GoldProbability,
+        "brier" => Brier ?? double.NaN,
+        _ => Accuracy,
+    };
+}
 
 /// <summary>An item of exact match.</summary>
 public sealed record ExactItem(int Index, string Generated, bool Correct) : ItemResult(Index);

@@ -42,7 +42,7 @@ public static class Evaluator
                 break;
             case ChoiceDataSet choice:
                 items = ChoiceEvaluation.Run(model, choice, options, cancellation);
-                measurements = ChoiceEvaluation.Measure(items.Cast<ChoiceItem>().ToArray());
+                measurements = [.. ChoiceEvaluation.Measure(items.Cast<ChoiceItem>().ToArray()).OrderBy(measurement => measurement.Metric == options.ChoiceMetric ? 0 : 1)];
                 break;
             case ExactDataSet exact:
                 items = ExactEvaluation.Run(model, exact, options, cancellation);

@@ -107,7 +107,7 @@ public static class SearchJob
             var members = models.Skip(candidates.Opened.Models.Count - parents + 1).Take(parents).Select(model => model.Model).ToList();
             if (parents > 1 && members.TrueForAll(member => member.VocabularySize == members[0].VocabularySize))
                 models.Add(Named(new Ensemble($"ensemble of {parents}", members, new LinearCombiner([.. members.Select(_ => 1.0)]))));
-            return Evaluate(search, models, options, cancellation);
+            return Evaluate(search, outcome, models, options, cancellation);
         }
         finally
         {
@@ -134,10 +134,14 @@ public static class SearchJob
         }
     }
 
-    private static EvaluationResult Evaluate(SearchRecipe search, IReadOnlyList<EvaluatedModel> models, SearchJobOptions options, CancellationToken cancellation)
+    /// <summary>What was tuned on multiple choice is what models are compared by.</summary>
+    private static string ChoiceMetric(SearchOutcome outcome) =>
+        outcome.Sets.Where(set => set.Weight > 0 && set.Metric is not ("bits_per_byte" or "exact_match")).Select(set => set.Metric).Distinct().ToList() is [var metric] ? metric : "acc";
+
+    private static EvaluationResult Evaluate(SearchRecipe search, SearchOutcome outcome, IReadOnlyList<EvaluatedModel> models, SearchJobOptions options, CancellationToken cancellation)
     {
         var data = search.Test.Select(one => DataSetReader.Read(options.Resolve(one.Path), one.Name).First(one.Limit)).ToList();
-        return Evaluator.Run(models, data, new EvaluationOptions { Baseline = WinnerName, Seed = search.Seed }, cancellation);
+        return Evaluator.Run(models, data, new EvaluationOptions { Baseline = WinnerName, Seed = search.Seed, ChoiceMetric = ChoiceMetric(outcome) }, cancellation);
     }
 
     private static string Unique(string path, IReadOnlyList<EvaluatedModel> taken)

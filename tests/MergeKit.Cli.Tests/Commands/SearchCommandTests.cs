@@ -191,6 +191,15 @@ public sealed class SearchCommandTests : IDisposable
     }
 
     [Fact]
+    public void What_was_tuned_is_what_the_test_compares()
+    {
+        var text = Document(candidates: 3, more: "test: [{data: examples/data/arithmetic/mc.jsonl, limit: 10}]")
+            .Replace("{data: examples/data/arithmetic/val.txt, name: sums, tokens: 1500}", "{data: examples/data/arithmetic/mc_val.jsonl, metric: prob, limit: 20}", StringComparison.Ordinal);
+        Done("search", Write(text), _folder.Join("dir"));
+        Assert.All(Json("dir")["test"]!["comparisons"]!.AsArray(), one => Assert.Equal(("prob", true), ((string)one!["metric"]!, (bool)one["higher_is_better"]!)));
+    }
+
+    [Fact]
     public void A_copy_of_the_tuning_data_is_no_test()
     {
         File.Copy(Path.Combine(Repository.Root, "examples", "data", "arithmetic", "val.txt"), _folder.Join("fresh.txt"));

@@ -149,6 +149,23 @@ public sealed class EvaluatorTests
         Assert.All(result.Comparisons.Where(c => c.Model == "same"), c => Assert.Equal((0.0, 1.0, 1.0), (c.Difference, c.PValue, c.PHolm)));
     }
 
+    [Theory]
+    [InlineData("acc", "exact McNemar")]
+    [InlineData("acc_norm", "exact McNemar")]
+    [InlineData("prob", "paired t")]
+    [InlineData("brier", "paired t")]
+    public void Models_are_compared_by_the_metric_that_is_asked_for(string metric, string test)
+    {
+        var choices = Enumerable.Range(0, 20).Select(i => new ChoiceQuestion(((char)('a' + i)).ToString(), [((char)('b' + i)).ToString(), i % 3 == 0 ? "####" : "#"], [0], "")).ToArray();
+        var result = Run([With(Alphabet("worse", 0.1f)), With(Alphabet("better", 4))], [new ChoiceDataSet("choice", "c", choices)], Options with { ChoiceMetric = metric });
+        var comparison = Assert.Single(result.Comparisons);
+        Assert.Equal((metric, test, result["better", "choice"][metric].HigherIsBetter), (comparison.Metric, comparison.Test, comparison.HigherIsBetter));
+        Assert.Equal(result["better", "choice"][metric].Value - result["worse", "choice"][metric].Value, comparison.Difference);
+        Assert.InRange(comparison.Difference, comparison.Interval!.Value.Low, comparison.Interval.Value.High);
+        if (test == "paired t")
+            Assert.Equal("better", comparison.Verdict);
+    }
+
     [Fact]
     public void Windows_of_unlike_lengths_are_not_paired()
     {

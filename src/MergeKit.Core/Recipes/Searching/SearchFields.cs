@@ -38,7 +38,7 @@ internal static class SearchFields
     private static IReadOnlyList<SearchData> TestData(Fields fields)
     {
         foreach (var node in fields.List("test").OfType<YamlMapping>())
-            foreach (var (key, why) in new[] { ("tokens", "use 'limit'"), ("metric", "every metric is reported, and models are compared by the first"), ("weight", "means over the test data are plain ones") })
+            foreach (var (key, why) in new[] { ("tokens", "use 'limit'"), ("metric", "every metric is reported, and models are compared by the metric of 'tune'"), ("weight", "means over the test data are plain ones") })
                 if (node.Find(key) is { } found)
                     fields.Problems.Error($"'{key}' has no meaning for test data: {why}", found.Key.Location);
         return Data(fields, "test");
