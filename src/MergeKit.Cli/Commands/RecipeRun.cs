@@ -6,6 +6,7 @@ using MergeKit.Core.Moe;
 using MergeKit.Core.Moe.Routers;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Recipes.Searching;
+using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Cli.Commands;
 

@@ -94,7 +94,7 @@ public sealed unsafe class MemoryMerge : IDisposable
         var notFinite = 0L;
         var jobs = plan.Jobs.Where(only).ToList();
         var threads = (int)Math.Clamp(jobs.Sum(job => job.Count) / ElementsPerThread, 1, plan.Options.Threads);
-        using var pool = new WorkerPool(threads, _ => new WorkerBuffers(plan.RowsPerWorker, plan.ChunkElements), cancellation);
+        using var pool = new WorkerPool(threads, _ => new WorkerBuffers(plan.RowsPerWorker, plan.ChunkElements), cancellation) { Matrices = new(plan.Options.Decomposer, null) };
         foreach (var job in jobs)
             pool.Add(worker => Interlocked.Add(ref notFinite, Make(job, plan.Options.Seed, worker)));
         pool.Run();

@@ -1,5 +1,6 @@
 using System.Runtime.ExceptionServices;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Numerics;
 
 namespace MergeKit.Core.Merging.Execution;
 
@@ -21,6 +22,9 @@ public sealed class WorkerPool : IDisposable
     /// <summary>A pool of <paramref name="threads"/> workers, each with its own buffers.</summary>
     public WorkerPool(int threads, Func<int, WorkerBuffers> buffers, CancellationToken cancellation) =>
         (_threads, _buffers, _cancellation) = (threads, buffers, cancellation);
+
+    /// <summary>What decomposes matrices for the jobs.</summary>
+    internal MatrixWork Matrices { get; init; } = new(new CpuDecomposer(), null);
 
     /// <summary>Whether work should stop.</summary>
     internal bool Stopping => _failure is not null || _cancellation.IsCancellationRequested;
@@ -142,6 +146,9 @@ public sealed class Worker(WorkerPool pool, WorkerBuffers buffers)
 {
     /// <summary>The thread's own buffers.</summary>
     public WorkerBuffers Buffers { get; } = buffers;
+
+    /// <summary>What decomposes matrices.</summary>
+    internal MatrixWork Matrices => pool.Matrices;
 
     /// <summary>Calls <paramref name="body"/> for 0 .. count-1, on this and on idle workers.</summary>
     public void For(int count, Action<int, Worker> body) => pool.Share(new SharedLoop(count, body), this);
