@@ -39,11 +39,19 @@ public sealed class WorkerPool : IDisposable
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public void Run()
     {
+        if (_threads == 1)
+            Work(0);
+        else
+            RunThreads();
+        _failure?.Throw();
+        _cancellation.ThrowIfCancellationRequested();
+    }
+
+    private void RunThreads()
+    {
         var threads = Enumerable.Range(0, _threads).Select(index => new Thread(() => Work(index)) { IsBackground = true, Name = $"merge-{index}" }).ToList();
         threads.ForEach(thread => thread.Start());
         threads.ForEach(thread => thread.Join());
-        _failure?.Throw();
-        _cancellation.ThrowIfCancellationRequested();
     }
 
     /// <summary>Makes a loop visible to idle workers, runs it with their help, and returns when all of it is done.</summary>
@@ -109,8 +117,8 @@ public sealed class WorkerPool : IDisposable
             }
             finally
             {
-                if (job is not null)
-                    Interlocked.Decrement(ref _running);
+                if (job is not null && Interlocked.Decrement(ref _running) == 0 && _threads > 1)
+                    _wake.Release(_threads);
             }
         }
     }
