@@ -83,17 +83,6 @@ public sealed class RouterPageBrowserTests(Chromium chromium) : IClassFixture<Ch
     {
         var (path, html) = (_folder.Join("report.html"), HtmlReport.Write(HostileReport.Create() with { Routers = [report, report with { Title = "routers as written" }] }));
         await File.WriteAllTextAsync(path, html, TestContext.Current.CancellationToken);
-        var file = new Uri(path).AbsoluteUri;
-        var page = await chromium.NewPage(width, 900, scheme);
-        page.Console += (_, message) => _incidents.Add($"console: {message.Text}");
-        page.PageError += (_, error) => _incidents.Add($"error: {error}");
-        page.Dialog += (_, dialog) => _incidents.Add($"dialog: {dialog.Message}");
-        page.Request += (_, request) =>
-        {
-            if (request.Url != file)
-                _incidents.Add($"request: {request.Url}");
-        };
-        await page.GotoAsync(file, new PageGotoOptions { WaitUntil = WaitUntilState.NetworkIdle });
-        return page;
+        return await chromium.Open(path, width, scheme, _incidents);
     }
 }
