@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using MergeKit.Core.Evaluation;
 using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Recipes;
@@ -7,6 +8,7 @@ using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Search;
 using MergeKit.Core.Search.Trials;
 using MergeKit.Core.Search.Tuning;
+using MergeKit.Inference.Backends.Cpu;
 using MergeKit.Inference.Runtime;
 using MergeKit.Inference.Searching;
 
@@ -18,7 +20,7 @@ internal static class SearchBenchmark
     private static readonly string[] Domains = ["code", "man", "german"];
     private static readonly string[] Soup = ["ft-shakespeare", "soup-shakespeare-1", "soup-shakespeare-2", "soup-shakespeare-bad", "ft-code", "ft-man", "ft-german", "ft-arithmetic"];
 
-    /// <summary>Arguments: the folder of the nano models, that of the evaluation texts, <c>candidates=N</c>.</summary>
+    /// <summary>Arguments: the folder of the nano models, that of the evaluation texts, <c>candidates=N</c> (0: only the parts of one candidate).</summary>
     public static int Run(string[] args)
     {
         var folders = args.Where(Directory.Exists).Select(Path.GetFullPath).ToList();
@@ -32,9 +34,12 @@ internal static class SearchBenchmark
         var scratch = Directory.CreateTempSubdirectory("mergekit-bench-").FullName;
         try
         {
+            Parts(models, texts, scratch);
+            Profile(models, texts);
+            if (candidates == 0)
+                return 0;
             foreach (var racing in new[] { false, true })
                 Candidates(models, texts, candidates, racing, Path.Combine(scratch, $"journal-{racing}"));
-            Parts(models, texts, scratch);
             foreach (var tokens in new[] { "tokens: 8000", "" })
                 Greedy(models, texts, tokens, Path.Combine(scratch, $"soup-{tokens.Length}"));
         }
@@ -101,6 +106,31 @@ internal static class SearchBenchmark
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"one candidate: merge in memory {1e3 * turns.Fastest(0):F1} ms, scoring {1e3 * turns.Fastest(1):F1} ms; the yardstick, the same merge written, verified and opened: {1e3 * turns.Fastest(2):F1} ms, "
             + $"{turns.Ratio(0, 2):F0} times the merge in memory"));
+    }
+
+    /// <summary>Where the scoring of one candidate spends its time: the median of some passes, per operation of the backend.</summary>
+    private static void Profile(string models, string texts)
+    {
+        var search = Document(Experts(models, texts, 1, false));
+        using var plan = MergePlanner.Plan(RecipeReader.Parse("search.yml", search.Template!.Write([.. search.Template.Variables.Select(variable => variable.Start)]))[0], new PlanOptions());
+        using var candidates = InMemoryCandidates.Open("search.yml", SearchJob.AllModels(search), new PlanOptions());
+        var data = TuningSets.Prepare(search, path => path, candidates.Encoder, candidates.MaxLength, candidates.VocabularySize);
+        TimedBackend? timed = null;
+        using var merged = MergedModel.Open("profiled", plan, network => timed = new TimedBackend(new CpuBackend(network)));
+        var (tuner, model) = (new Tuner(data.Sets, 0), new EvaluatedModel(merged.Model, candidates.Encoder, candidates.Encoder.Id));
+        var passes = new List<Dictionary<string, (double Seconds, int Calls)>>();
+        for (var pass = 0; pass < 9; pass++)
+        {
+            timed!.Clear();
+            var start = Stopwatch.GetTimestamp();
+            tuner.Score(model, null, default);
+            var times = timed.Times.ToDictionary();
+            times["rest"] = (Stopwatch.GetElapsedTime(start).TotalSeconds - times.Values.Sum(time => time.Seconds), 1);
+            passes.Add(times);
+        }
+
+        foreach (var name in passes[^1].Keys)
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {name}: {1e3 * passes.Select(times => times[name].Seconds).Order().ElementAt(passes.Count / 2):F1} ms in {passes[^1][name].Calls} calls"));
     }
 
     private static void Greedy(string models, string texts, string tokens, string journal)

@@ -10,6 +10,7 @@ using MergeKit.Core.Moe.Routers;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Reports;
+using MergeKit.Core.Search.Tuning;
 using MergeKit.Inference.Checking;
 using MergeKit.Inference.Runtime;
 
@@ -18,7 +19,6 @@ namespace MergeKit.Cli.Commands;
 /// <summary>Carries out the documents of one recipe file, each after those it uses.</summary>
 internal sealed class RunJob
 {
-    private readonly Dictionary<string, StageModel> _inMemory = new(StringComparer.Ordinal);
     private IReadOnlyList<EvaluationRecipe> _evaluations = [];
     private IReadOnlyList<IRecipeDocument> _documents = [];
 
@@ -56,30 +56,30 @@ internal sealed class RunJob
         var documents = RecipeReader.ReadDocuments(RecipePath);
         OutputFolder.RequireFree(OutputPath);
         _evaluations = [.. documents.OfType<EvaluationRecipe>()];
-        RequireData();
-        if (documents.Any(document => document is SearchRecipe))
-            CheckAll([.. documents.OfType<Recipe>().Where(recipe => RecipeSet.UsedBy(recipe, documents).Count == 0)]);
-        documents = new SearchRun(Options with { OutputFolder = null }, Device, Resume, display, Cancellation).Resolve(documents, OutputPath);
+        RequireData(documents.OfType<SearchRecipe>());
         _documents = documents;
-        var recipes = documents.OfType<Recipe>().ToList();
-        if (recipes.Count == 0 && documents.OfType<EnsembleRecipe>().Any())
+        List<IRecipeDocument> made = [.. documents.Where(document => document is Recipe or SearchRecipe)];
+        if (made.Count == 0 && documents.Any(document => document is EnsembleRecipe))
         {
             Measured = new EnsembleRun(RecipePath, OutputPath, Options, Device, display, Cancellation).Run(documents);
             return [];
         }
 
-        if (recipes.Count == 0)
+        if (made.Count == 0)
             throw new InputException($"{RecipePath}: no document with 'merge_method', 'experts' or 'collapse': there is nothing to make{(DocumentOf.CommandFor(documents) is { } command ? $"; '{command}' carries this file out" : "")}");
-        var order = RecipeSet.BuildOrder(recipes);
+        SearchParents.Check(documents);
+        var order = SearchParents.First(RecipeSet.BuildOrder(made));
         if (order.Count > 1)
-            CheckAll(order);
-        var stages = Stages.Open(OutputPath, IntermediatePath, order.Count > 1 ? RecipeSet.Result(recipes) : null, Resume);
+            CheckAll([.. documents.OfType<Recipe>().Where(recipe => RecipeSet.UsedBy(recipe, documents).Count == 0)]);
+        var stages = Stages.Open(OutputPath, IntermediatePath, order.Count > 1 ? RecipeSet.Result(made) : null, Resume);
         var results = new List<MergeResult>();
         try
         {
-            foreach (var recipe in order)
-                if (RunOne(recipe, order.Count > 1 ? stages : null, recipe == RecipeSet.Result(recipes), display) is { } result)
-                    results.Add(result);
+            using (var run = new RecipeRun(Options, order.Count > 1 ? stages : null, Resume, display, Cancellation)
+            { Device = Device, MayHold = MayHold, Companions = (plan, routers, folder, isFinal) => Companions(plan, routers, folder, isFinal, display) })
+                foreach (var document in order)
+                    if (run.Make(document as Recipe ?? Search((SearchRecipe)document, run, display), document == RecipeSet.Result(made) ? OutputPath : null) is { } result)
+                        results.Add(result);
             stages.KeepFinal(OutputPath);
         }
         catch (MergeKitException)
@@ -87,20 +87,24 @@ internal sealed class RunJob
             stages.Clear();
             throw;
         }
-        finally
-        {
-            foreach (var stage in _inMemory.Values)
-                stage.Dispose();
-        }
 
         stages.Clear();
         return results;
     }
 
-    /// <summary>Reads the evaluation documents' data before the merge: a slip there must not cost the work.</summary>
-    private void RequireData()
+    /// <summary>Runs a search and puts the recipe that it ends in into its place among the documents.</summary>
+    private Recipe Search(SearchRecipe search, RecipeRun run, RunDisplay display)
     {
-        var problems = new List<Problem>();
+        run.Realise(search);
+        var winner = new SearchRun(run.Options with { OutputFolder = null }, Device, Resume, display, Cancellation).Resolve(search, OutputPath, _documents);
+        _documents = [.. _documents.Select(document => ReferenceEquals(document, search) ? winner : document)];
+        return winner;
+    }
+
+    /// <summary>Reads the evaluation and search documents' data before the merge: a slip there must not cost the work.</summary>
+    private void RequireData(IEnumerable<SearchRecipe> searches)
+    {
+        List<Problem> problems = [.. searches.SelectMany(search => TuningSets.Check(search, path => InputPath.Resolve(path, search.File, Options)))];
         foreach (var (document, data) in _evaluations.SelectMany(document => document.Data.Select(data => (document, data))))
         {
             try
@@ -131,67 +135,8 @@ internal sealed class RunJob
             throw new InputException(errors);
     }
 
-    private MergeResult? RunOne(Recipe recipe, Stages? stages, bool isFinal, RunDisplay display)
-    {
-        var target = isFinal ? OutputPath : stages!.FolderOf(recipe);
-        var options = Options with { NamedResults = stages?.Made ?? Options.NamedResults, NamedModels = _inMemory, OutputFolder = target };
-        if (RecipeStatistics.AreWanted(recipe))
-        {
-            using var first = RecipePlanner.Plan(recipe, options with { Statistics = RecipeStatistics.Later }); // a slip must not cost the recording
-            RequireExecutable(first);
-        }
-
-        if (!isFinal && IsHeld(recipe))
-        {
-            Hold(RecipePlanner.Plan(recipe, options with { OutputFolder = null }), display);
-            return null;
-        }
-
-        using var plan = RecipePlanner.Plan(recipe, options);
-        if (!isFinal && stages!.IsMade(recipe, plan))
-            return null;
-        display.ShowProblems(plan.Problems);
-        RequireExecutable(plan);
-        var routers = RouterStage.Fill(plan, target, Resume, Device, display, Cancellation);
-        var progress = new MergeProgress();
-        var runner = new MergeRunner(plan, progress) { WorkFile = routers is null ? null : KeptGates.FileName };
-        using (display.Follow(recipe.Name ?? Path.GetFileName(target), progress))
-        {
-            var result = runner.Run(target, Resume, partial => Companions(plan, routers, partial, isFinal, display), Cancellation);
-            display.ShowProblems(result.Problems);
-            if (!isFinal)
-                stages!.Note(recipe, plan);
-            return result;
-        }
-    }
-
     /// <summary>Without an intermediate folder, a result that only later merges use is not written.</summary>
-    private bool IsHeld(Recipe recipe) => IntermediatePath is null && StageModel.CanHold(recipe)
-        && !_evaluations.Any(evaluation => evaluation.Models.Any(model => RecipeSet.Names(model, recipe)));
-
-    private void Hold(MergePlan plan, RunDisplay display)
-    {
-        try
-        {
-            display.ShowProblems(plan.Problems);
-            RequireExecutable(plan);
-            _inMemory.Add(plan.Recipe.Name!, new StageModel(plan));
-        }
-        catch
-        {
-            plan.Dispose();
-            throw;
-        }
-    }
-
-    private static void RequireExecutable(MergePlan plan)
-    {
-        var errors = plan.Problems.Where(problem => problem.Severity == Severity.Error).ToList();
-        if (errors.Count > 0 && errors.TrueForAll(plan.Shortages.Contains))
-            throw new EnvironmentException(string.Join("; ", errors.Select(error => error.Message)));
-        if (errors.Count > 0)
-            throw new InputException(errors);
-    }
+    private bool MayHold(Recipe recipe) => IntermediatePath is null && !_evaluations.Any(evaluation => evaluation.Models.Any(model => RecipeSet.Names(model, recipe)));
 
     private Dictionary<string, string> Companions(MergePlan plan, RouterStage? routers, string folder, bool isFinal, RunDisplay display)
     {

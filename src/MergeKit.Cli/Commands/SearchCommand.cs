@@ -5,6 +5,7 @@ using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Reports;
+using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Cli.Commands;
 
@@ -25,15 +26,22 @@ internal static class SearchCommand
     private static int Execute(ParseResult parsed)
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+        using var decomposer = new ChosenDecomposer(parsed.GetValue(CommonOptions.Device));
         using var interrupt = new Interrupt();
         var path = CommonOptions.Resolve(parsed, parsed.GetValue(Recipe)!);
-        var documents = RecipeReader.ReadDocuments(path).OfType<SearchRecipe>().ToList();
-        if (documents is not [var search])
-            throw new InputException($"{path}: has {documents.Count} documents with 'search' or 'genome'; exactly one is wanted here");
-        var run = new SearchRun(
-            CommonOptions.ToPlanOptions(parsed, null), parsed.GetValue(CommonOptions.Device), parsed.GetValue(NoResume) ? ResumeMode.Never : ResumeMode.WhenSame, new RunDisplay(error, parsed.GetValue(CommonOptions.Json)), interrupt.Token);
+        var documents = RecipeReader.ReadDocuments(path);
+        if (documents.OfType<SearchRecipe>().ToList() is not [var search])
+            throw new InputException($"{path}: has {documents.Count(document => document is SearchRecipe)} documents with 'search' or 'genome'; exactly one is wanted here ('mergekit run' carries out several)");
+        SearchParents.Check(documents);
+        var (display, resume) = (new RunDisplay(error, parsed.GetValue(CommonOptions.Json)), parsed.GetValue(NoResume) ? ResumeMode.Never : ResumeMode.WhenSame);
         var folder = Path.GetFullPath(CommonOptions.Resolve(parsed, parsed.GetValue(Folder)!));
-        var report = run.Run(search, folder);
+        using var run = new RecipeRun(CommonOptions.ToPlanOptions(parsed, null) with { Statistics = RecipeStatistics.Now(parsed.GetValue(CommonOptions.Threads), error, interrupt.Token), Decomposer = decomposer },
+            Stages.In(Path.Combine(folder, "parents"), resume), resume, display, interrupt.Token)
+        { Device = parsed.GetValue(CommonOptions.Device), MayHold = _ => true, Companions = (plan, _, _, _) => new Dictionary<string, string> { ["mergekit_config.yml"] = plan.Recipe.Yaml } };
+        foreach (var recipe in RecipeSet.BuildOrder(SearchParents.Used(search, documents)).Cast<Recipe>())
+            run.Make(recipe, null);
+        run.Realise(search);
+        var report = new SearchRun(run.Options, parsed.GetValue(CommonOptions.Device), resume, display, interrupt.Token).Run(search, folder, documents);
         if (parsed.GetValue(CommonOptions.Json))
             output.WriteLine(SearchJson.Write(report).TrimEnd());
         else

@@ -15,7 +15,7 @@ internal static class SearchPlan
         {
             var free = search.Template?.Variables ?? [];
             error.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"note: {search.KindName}: at most {search.Candidates} candidates over {search.AllModels().Count} models, tuned on {search.Tune.Count} data sets; planned here is where it begins"));
+                $"note: {search.KindName}: at most {search.MostCandidates} candidates over {search.AllModels().Count} models, tuned on {search.Tune.Count} data sets; planned here is where it begins"));
             foreach (var variable in free)
                 error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"note:   {variable.Name}: {variable.Low} to {variable.High}, from {variable.Start}"));
             yield return (search.Template?.Start ?? SearchJob.AllModels(search)) with { Name = search.Name };

@@ -22,22 +22,28 @@ internal sealed class SearchRun(PlanOptions options, DeviceChoice device, Resume
     public static string FolderOf(string output, SearchRecipe search) =>
         $"{Path.TrimEndingDirectorySeparator(output)}-search{(search.Name is { } name ? $"-{name}" : "")}";
 
-    /// <summary>Every search document replaced by the recipe that it ends in.</summary>
-    public IReadOnlyList<IRecipeDocument> Resolve(IReadOnlyList<IRecipeDocument> documents, string output)
+    /// <summary>Runs a search of a run's file; gives the recipe that it ends in.</summary>
+    /// <param name="search">The search.</param>
+    /// <param name="output">Where the run's result goes.</param>
+    /// <param name="documents">The file's documents, those that the search uses resolved to recipes.</param>
+    public Recipe Resolve(SearchRecipe search, string output, IReadOnlyList<IRecipeDocument> documents)
     {
-        RefuseResults(documents);
-        return [.. documents.Select(document => document is SearchRecipe search ? Winner(search, Run(search, FolderOf(output, search))) : document)];
+        var winner = Run(search, FolderOf(output, search), documents).Outcome.Winner;
+        return RecipeReader.Parse(search.File, Rebased(search.File, winner.Yaml, documents, search.Name))[0] with { Name = search.Name, Location = search.Location };
     }
 
     /// <summary>Runs one search and writes its folder.</summary>
-    public SearchReport Run(SearchRecipe search, string folder)
+    /// <param name="search">The search.</param>
+    /// <param name="folder">Its folder.</param>
+    /// <param name="documents">The file's documents, those that the search uses resolved to recipes.</param>
+    public SearchReport Run(SearchRecipe search, string folder, IReadOnlyList<IRecipeDocument> documents)
     {
         if (File.Exists(folder))
             throw new InputException($"{folder}: the search's folder is wanted here, but this is a file");
         var journal = Path.Combine(folder, JournalName);
         if (resume == ResumeMode.Never && File.Exists(journal))
             OutputFolder.WriteFile(journal, "");
-        display.Say($"searching ({search.KindName}, at most {search.Candidates} candidates)");
+        display.Say($"searching ({search.KindName}, at most {search.MostCandidates} candidates)");
         var report = SearchJob.Run(search, new SearchJobOptions
         {
             JournalPath = journal,
@@ -45,37 +51,25 @@ internal sealed class SearchRun(PlanOptions options, DeviceChoice device, Resume
             Device = device,
             Resolve = path => InputPath.Resolve(path, search.File, options),
             Report = Show,
-        }, cancellation);
-        Write(report, folder);
+        }, cancellation) with
+        { Before = string.Concat(RecipeSet.BuildOrder(SearchParents.Used(search, documents)).Select(used => Rebased(used.File, used.Yaml, documents, used.Name) + "---\n")) };
+        Write(report, folder, trial => report.Before + Rebased(search.File, trial.Yaml, documents));
         return report;
     }
 
-    private Recipe Winner(SearchRecipe search, SearchReport report) =>
-        RecipeReader.Parse(search.File, Rebased(search, report.Outcome.Winner))[0] with { Name = search.Name, Location = search.Location };
+    private string Rebased(string file, string yaml, IReadOnlyList<IRecipeDocument> documents, string? name = null) =>
+        RecipePaths.Rebase(file, yaml, options.WorkingDirectory, [.. documents.Select(document => document.Name).OfType<string>()], name);
 
-    private string Rebased(SearchRecipe search, Trial trial) => RecipePaths.Rebase(search.File, trial.Yaml, options.WorkingDirectory);
-
-    private void Write(SearchReport report, string folder)
+    private static void Write(SearchReport report, string folder, Func<Trial, string> recipe)
     {
         var head = string.Create(CultureInfo.InvariantCulture,
-            $"# {report.Title}: the best of {report.Outcome.Candidates.Count()} candidates, objective {report.Outcome.Winner.Objective:R} on the tuning split.\n");
-        OutputFolder.WriteFile(Path.Combine(folder, "winner.yml"), head + Rebased(report.Outcome.Search, report.Outcome.Winner));
+            $"# {report.Title}: {report.Outcome.Candidates.Count()} tried; the best has the objective {report.Outcome.Winner.Objective:R} on the tuning split.\n");
+        OutputFolder.WriteFile(Path.Combine(folder, "winner.yml"), head + recipe(report.Outcome.Winner));
         foreach (var (index, trial) in report.Outcome.Front.Index())
             OutputFolder.WriteFile(Path.Combine(folder, $"front-{index + 1:00}.yml"), string.Create(CultureInfo.InvariantCulture,
-                $"# {trial.Label}, losses on the tuning split: {string.Join(", ", report.Outcome.Sets.Zip(trial.Scores.Losses, (set, loss) => FormattableString.Invariant($"{set.Name} {loss:R}")))}\n") + Rebased(report.Outcome.Search, trial));
+                $"# {trial.Label}, losses on the tuning split: {string.Join(", ", report.Outcome.Sets.Zip(trial.Scores.Losses, (set, loss) => FormattableString.Invariant($"{set.Name} {loss:R}")))}\n") + recipe(trial));
         OutputFolder.WriteFile(Path.Combine(folder, "search.json"), SearchJson.Write(report));
         OutputFolder.WriteFile(Path.Combine(folder, "search.html"), SearchHtml.Write(report));
-    }
-
-    /// <summary>A search takes its models from disk: what other documents of the file make does not exist yet when it runs.</summary>
-    private static void RefuseResults(IReadOnlyList<IRecipeDocument> documents)
-    {
-        var problems = (from search in documents.OfType<SearchRecipe>()
-                        from model in search.AllModels()
-                        where documents.Any(other => other.MakesModel && other.Name is not null && RecipeSet.Names(model, other))
-                        select Problem.Error($"model '{model}' is the result of another document; a search needs models on disk: merge that document first", model.Location)).ToList();
-        if (problems.Count > 0)
-            throw new InputException(problems);
     }
 
     private void Show(Trial trial, int resumed)

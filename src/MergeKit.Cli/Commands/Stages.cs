@@ -22,9 +22,12 @@ internal sealed class Stages
     /// <summary>Folders of the results made so far, by the documents' names.</summary>
     public IReadOnlyDictionary<string, string> Made => _made;
 
+    /// <summary>Results in a folder of our own that stays.</summary>
+    public static Stages In(string folder, ResumeMode resume) => new(folder, isOurs: true, resume);
+
     /// <summary>Decides the folder; <paramref name="final"/> is the document whose result is the file's, null in a file of one document.</summary>
     /// <exception cref="InputException">A folder is given, and holds a result of the final document's name already.</exception>
-    public static Stages Open(string output, string? given, Recipe? final, ResumeMode resume)
+    public static Stages Open(string output, string? given, IRecipeDocument? final, ResumeMode resume)
     {
         var stages = new Stages(given ?? HiddenFolder(output), given is null, resume);
         if (given is not null && final?.Name is not null)
@@ -34,7 +37,7 @@ internal sealed class Stages
 
     /// <summary>Where a document's result goes.</summary>
     /// <exception cref="InputException">Its name cannot be a folder's.</exception>
-    public string FolderOf(Recipe recipe) => recipe.Name is { Length: > 0 } name && name[0] != '.' && name.IndexOfAny(['/', '\\', '\0']) < 0
+    public string FolderOf(IRecipeDocument recipe) => recipe.Name is { Length: > 0 } name && name[0] != '.' && name.IndexOfAny(['/', '\\', '\0']) < 0
         ? Path.Combine(_folder, name)
         : throw new InputException([Problem.Error($"name '{recipe.Name}' cannot be the name of a folder; wanted one without '/' and without a leading '.'", recipe.Location)]);
 

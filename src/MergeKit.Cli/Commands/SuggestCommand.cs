@@ -35,14 +35,15 @@ internal static class SuggestCommand
         var (origin, models) = (parsed.GetValue(Base)!, parsed.GetValue(Models)!);
         Check(origin, models);
         var options = new PlanOptions { WorkingDirectory = CommonOptions.BaseFolder(parsed), Threads = parsed.GetValue(CommonOptions.Threads), AllowCrimes = parsed.GetValue(CommonOptions.AllowCrimes) };
+        var (texts, problems) = Texts(parsed);
         using var plan = MergePlanner.Plan(Arithmetic(origin, models), options);
-        if (!plan.IsExecutable)
-            throw new InputException([.. plan.Problems.Select(problem => problem with { Location = null })]);
+        if (!plan.IsExecutable || problems.Count > 0)
+            throw new InputException([.. plan.Problems.Where(problem => problem.Severity == Severity.Error).Select(problem => problem with { Location = null }), .. problems]);
         ProblemPrinter.Print(plan.Problems.Where(problem => problem.Severity == Severity.Warning).Select(problem => problem with { Location = null }), error);
         var statistics = DeltaStatistics.Of(plan, interrupt.Token);
         var suggestion = MethodSuggestion.Of(statistics);
         if (!parsed.GetValue(NoProbe))
-            suggestion = ScaleProbe.Refine(suggestion, statistics, origin, models, Data(parsed), options, parsed.GetValue(CommonOptions.Device), interrupt.Token);
+            suggestion = ScaleProbe.Refine(suggestion, statistics, origin, models, texts, options, parsed.GetValue(CommonOptions.Device), interrupt.Token);
         output.Write(suggestion.ToRecipe(statistics, origin, models));
         Print(statistics, error);
         return ExitCodes.Done;
@@ -56,8 +57,26 @@ internal static class SuggestCommand
             throw new InputException($"model '{twice.Key}' is given {twice.Count()} times (the base counts)");
     }
 
-    private static IReadOnlyList<DataSet> Data(ParseResult parsed) =>
-        [.. (parsed.GetValue(Probe) ?? []).Select(path => DataSetReader.Read(CommonOptions.Resolve(parsed, path)))];
+    private static (IReadOnlyList<TextDataSet> Texts, IReadOnlyList<Problem> Problems) Texts(ParseResult parsed)
+    {
+        var (texts, problems) = (new List<TextDataSet>(), new List<Problem>());
+        foreach (var path in parsed.GetValue(Probe) ?? [])
+        {
+            try
+            {
+                if (DataSetReader.Read(CommonOptions.Resolve(parsed, path)) is TextDataSet text)
+                    texts.Add(text);
+                else
+                    problems.Add(Problem.Error($"--probe takes texts; {path} holds items"));
+            }
+            catch (InputException e)
+            {
+                problems.AddRange(e.Problems);
+            }
+        }
+
+        return (texts, problems);
+    }
 
     private static Recipe Arithmetic(string origin, string[] models)
     {

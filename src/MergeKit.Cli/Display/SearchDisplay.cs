@@ -12,9 +12,7 @@ internal static class SearchDisplay
     {
         var outcome = report.Outcome;
         var candidates = outcome.Candidates.ToList();
-        writer.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{candidates.Count} candidates ({candidates.Count(trial => !trial.Scores.Complete && trial.Failure is null)} given up early, {candidates.Count(trial => trial.Failure is not null)} failed"
-            + $"{(report.Resumed > 0 ? $"; {report.Resumed} trials taken from the journal" : "")})"));
+        writer.WriteLine($"{outcome.Counts}{(report.Resumed > 0 ? $"; {report.Resumed} trials taken from the journal" : "")}");
         if (candidates.Find(trial => trial.Failure is not null) is { } failed)
             writer.WriteLine($"the first to fail, {failed.Label}: {failed.Failure}");
         foreach (var note in outcome.Notes)
@@ -40,12 +38,12 @@ internal static class SearchDisplay
         writer.WriteLine(MarkdownReport.Table(test).TrimEnd());
         writer.WriteLine();
         writer.WriteLine("against the winner, on the same items (95 % interval of the difference, model minus winner):");
-        foreach (var one in test.Comparisons)
+        foreach (var one in test.Comparisons.Concat(test.Means))
             writer.WriteLine($"  {one.Model}, {one.DataSet}: {Comparison(one)}");
     }
 
     private static string Comparison(ModelComparison one) => string.Create(CultureInfo.InvariantCulture,
-        $"{one.Metric} {one.Difference:+0.0000;-0.0000}{(one.Interval is { } range ? $" [{range.Low:+0.0000;-0.0000}, {range.High:+0.0000;-0.0000}]" : "")}");
+        $"{one.Metric} {one.Difference:+0.0000;-0.0000}{(one.Interval is { } range ? $" [{range.Low:+0.0000;-0.0000}, {range.High:+0.0000;-0.0000}]" : "")}{(one.Verdict is { } verdict ? $": {(verdict is "better" or "worse" ? $"{verdict} than the winner" : verdict)}" : "")}");
 
     private static string Line(SearchReport report, Trial trial) => string.Create(CultureInfo.InvariantCulture,
         $"  {trial.Label}: {trial.Objective:F5}{string.Concat(report.Outcome.Sets.Select((set, i) => FormattableString.Invariant($"; {set.Value(trial.Scores.Losses[i]):F5}")))}");

@@ -27,6 +27,9 @@ public sealed record EvaluationOptions
     /// <summary>Also scores choices without context, for <c>acc_mutual_info</c>.</summary>
     public bool MutualInformation { get; init; }
 
+    /// <summary>The metric by which models are compared on multiple choice, and which comes first: <c>acc</c>, <c>acc_norm</c>, <c>acc_bytes</c>, <c>prob</c> or <c>brier</c>.</summary>
+    public string ChoiceMetric { get; init; } = "acc";
+
     /// <summary>Only the first items of each data set; null: all.</summary>
     public int? Limit { get; init; }
 

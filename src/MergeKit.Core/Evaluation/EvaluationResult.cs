@@ -12,7 +12,18 @@ public sealed record TextItem(int Index, double LogLikelihood, int Tokens, doubl
 /// <summary>A multiple-choice item: the summed log-probability of each choice and what follows from them.</summary>
 public sealed record ChoiceItem(
     int Index, IReadOnlyList<double> LogLikelihoods, int Prediction, int PredictionNorm, int PredictionBytes,
-    double Accuracy, double AccuracyNorm, double AccuracyBytes, double? AccuracyMutualInfo, double GoldProbability, double? Brier) : ItemResult(Index);
+    double Accuracy, double AccuracyNorm, double AccuracyBytes, double? AccuracyMutualInfo, double GoldProbability, double? Brier) : ItemResult(Index)
+{
+    /// <summary>The item's value of a metric; NaN where it has none.</summary>
+    public double Value(string metric) => metric switch
+    {
+        "acc_norm" => AccuracyNorm,
+        "acc_bytes" => AccuracyBytes,
+        "prob" => GoldProbability,
+        "brier" => Brier ?? double.NaN,
+        _ => Accuracy,
+    };
+}
 
 /// <summary>An item of exact match.</summary>
 public sealed record ExactItem(int Index, string Generated, bool Correct) : ItemResult(Index);
@@ -45,12 +56,23 @@ public sealed record DataSetResult(string Model, string DataSet, string Tokenize
 /// <param name="Test">The test behind the p, or why there is none.</param>
 /// <param name="Detectable">The difference that this many items show with power 0.8 at 5 %; null where it is not defined.</param>
 public sealed record ModelComparison(
-    string Model, string Baseline, string DataSet, string Metric, double Difference, Interval? Interval, double PValue, double PHolm, string Test, double? Detectable);
+    string Model, string Baseline, string DataSet, string Metric, double Difference, Interval? Interval, double PValue, double PHolm, string Test, double? Detectable)
+{
+    /// <summary>The direction of the metric.</summary>
+    public bool HigherIsBetter { get; init; }
+
+    /// <summary>What the interval says of the model beside the baseline: <c>better</c>, <c>worse</c>, or <c>no difference shown</c> where 0 lies in it; null where there is none.</summary>
+    public string? Verdict => Interval is not { } range ? null
+        : range.Low <= 0 && range.High >= 0 ? "no difference shown" : Difference > 0 == HigherIsBetter ? "better" : "worse";
+}
 
 /// <summary>All results: every model on every data set, and the comparisons.</summary>
 public sealed record EvaluationResult(
     IReadOnlyList<string> Models, IReadOnlyList<string> DataSets, IReadOnlyList<DataSetResult> Results, IReadOnlyList<ModelComparison> Comparisons)
 {
+    /// <summary>Per model and metric that several data sets have, the plain mean over them of the difference to the baseline, with the interval of a bootstrap within each of them.</summary>
+    public IReadOnlyList<ModelComparison> Means { get; init; } = [];
+
     /// <summary>One model on one data set.</summary>
     public DataSetResult this[string model, string dataSet] => Results.First(result => result.Model == model && result.DataSet == dataSet);
 }

@@ -20,10 +20,11 @@ public static class Evaluator
             foreach (var data in dataSets)
                 results.Add(Run(model, data, options, cancellation));
         var baseline = options.Baseline ?? models[0].Name;
+        var pairs = models.Where(model => model.Name != baseline)
+            .Select(model => dataSets.Select(data => (Find(model.Name, data.Name), Find(baseline, data.Name))).ToArray()).ToArray();
         return new EvaluationResult(
-            models.Select(model => model.Name).ToArray(), dataSets.Select(data => data.Name).ToArray(), results,
-            models.Where(model => model.Name != baseline).SelectMany(model => Comparison.Of(
-                dataSets.Select(data => (Find(model.Name, data.Name), Find(baseline, data.Name))).ToArray(), options)).ToArray());
+            models.Select(model => model.Name).ToArray(), dataSets.Select(data => data.Name).ToArray(), results, pairs.SelectMany(pair => Comparison.Of(pair, options)).ToArray())
+        { Means = pairs.SelectMany(pair => Comparison.Means(pair, options)).ToArray() };
 
         DataSetResult Find(string model, string data) => results.First(result => result.Model == model && result.DataSet == data);
     }
@@ -41,7 +42,7 @@ public static class Evaluator
                 break;
             case ChoiceDataSet choice:
                 items = ChoiceEvaluation.Run(model, choice, options, cancellation);
-                measurements = ChoiceEvaluation.Measure(items.Cast<ChoiceItem>().ToArray());
+                measurements = [.. ChoiceEvaluation.Measure(items.Cast<ChoiceItem>().ToArray()).OrderBy(measurement => measurement.Metric == options.ChoiceMetric ? 0 : 1)];
                 break;
             case ExactDataSet exact:
                 items = ExactEvaluation.Run(model, exact, options, cancellation);

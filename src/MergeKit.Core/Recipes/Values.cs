@@ -26,7 +26,7 @@ internal static class Values
     {
         if (Number(node) is { } number && Math.Floor(number) == number && number >= least && number <= int.MaxValue)
             return (int)number;
-        problems.Error($"{what} is {node.Describe()}; wanted a whole number of at least {least}", node.Location);
+        problems.Error($"{what} is {node.Describe()}; wanted a whole number of at least {least}{(node is YamlScalar { Number: > int.MaxValue } ? $" and at most {int.MaxValue}" : "")}", node.Location);
         return null;
     }
 

@@ -17,6 +17,7 @@ internal static class Html
         thead th { white-space: normal; overflow-wrap: break-word; vertical-align: bottom; min-width: 4rem; max-width: 18rem; }
         tbody th { white-space: normal; min-width: 8rem; max-width: 14rem; }
         td { max-width: 18rem; } td.wide { white-space: normal; min-width: 10rem; } small, .soft { color: var(--soft); }
+        @media (max-width: 60rem) { th, td { padding: .3rem .4rem; } td { white-space: normal; overflow-wrap: break-word; } tbody th { min-width: 6rem; } td.wide { min-width: 7rem; } }
         summary { font-size: 1.2rem; font-weight: bold; margin-top: 2.2rem; cursor: pointer; }
         .note { border-left: 3px solid var(--mark); padding-left: .8rem; }
         svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg .soft { fill: var(--soft); }

@@ -27,7 +27,7 @@ public static class HtmlReport
                 html.Append("<p class=\"note\">The models have different tokenizers: compare bits per byte, not figures per token.</p>\n");
             Overview(html, result);
             Plots(html, result, report.OneTokenizer);
-            Comparisons(html, result.Comparisons);
+            Comparisons(html, [.. result.Comparisons, .. result.Means]);
         }
 
         foreach (var routers in report.Routers)
@@ -67,17 +67,19 @@ public static class HtmlReport
     {
         if (comparisons.Count == 0)
             return;
-        html.Append("<h2>Comparisons on the same items</h2>\n");
+        var baselines = comparisons.Select(c => c.Baseline).Distinct(StringComparer.Ordinal).ToList();
+        html.Append("<h2>Comparisons on the same items</h2>\n<p class=\"soft\">Model minus ").Append(baselines is [var only] ? Html.Escape(only) : "baseline").Append("; the interval is of 95 %.</p>\n");
         Html.Table(
             html, "comparisons",
-            ["model", "against", "data set", "metric", "difference", "95 % interval", "p", "p (Holm)", "test", "detectable"],
+            [baselines.Count > 1 ? "model<br><small>against</small>" : "model", "data set<br><small>metric</small>", "difference<br><small>interval</small>", "the model is", "p<br><small>by Holm</small>", "test", "detectable"],
             comparisons.Select(c => (IEnumerable<string>)
             [
-                Html.Escape(c.Model), Html.Escape(c.Baseline), Html.Escape(c.DataSet), Html.Escape(c.Metric), Numbers.Text(c.Difference),
-                Numbers.Text(c.Interval), Html.Escape(Numbers.P(c.PValue)), Html.Escape(Numbers.P(c.PHolm)), Html.Escape(c.Test),
-                c.Detectable is { } detectable ? Numbers.Text(detectable) : "-",
+                baselines.Count > 1 ? Two(c.Model, c.Baseline) : Html.Escape(c.Model), Two(c.DataSet, c.Metric), Two(Numbers.Text(c.Difference), Numbers.Text(c.Interval)),
+                c.Verdict ?? "-", Two(Numbers.P(c.PValue), Numbers.P(c.PHolm)), Html.Escape(c.Test), c.Detectable is { } detectable ? Numbers.Text(detectable) : "-",
             ]));
     }
+
+    private static string Two(string text, string small) => $"{Html.Escape(text)}<br><small>{Html.Escape(small)}</small>";
 
     private static void AllMetrics(StringBuilder html, EvaluationResult result)
     {

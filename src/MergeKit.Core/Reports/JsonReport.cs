@@ -9,7 +9,7 @@ namespace MergeKit.Core.Reports;
 /// <summary>The report as JSON (<c>report.json</c>):
 /// <c>{format, title, notes: [text], one_tokenizer, models: [name], data_sets: [name],
 /// results: [{model, data_set, tokenizer, metrics: {name: {value, interval: [low, high] | null, method, higher_is_better, n}}, items?: [...]}],
-/// comparisons: [{model, baseline, data_set, metric, difference, interval, p, p_holm, test, detectable}],
+/// comparisons: [{model, baseline, data_set, metric, higher_is_better, difference, interval, p, p_holm, test, detectable}], mean_comparisons: the same over several data sets,
 /// layers: [{layer, component, relative_norm, sign_conflict}], routers?: [{title, experts, domains, layers: [{layer, ...}]}], vocabulary?: {...}}</c>, the last as in
 /// <see cref="VocabularyJson"/>. Numbers that JSON cannot hold (NaN, infinite) are null. Intervals are of 95 %.</summary>
 public static class JsonReport
@@ -32,6 +32,7 @@ public static class JsonReport
             Texts(json, "data_sets", report.Result?.DataSets ?? []);
             List(json, "results", report.Result?.Results ?? [], result => Result(json, result, items));
             List(json, "comparisons", report.Result?.Comparisons ?? [], comparison => Comparison(json, comparison));
+            List(json, "mean_comparisons", report.Result?.Means ?? [], comparison => Comparison(json, comparison));
             List(json, "layers", report.Layers, layer =>
             {
                 json.WriteString("layer", layer.Layer);
@@ -111,6 +112,7 @@ public static class JsonReport
         json.WriteString("baseline", comparison.Baseline);
         json.WriteString("data_set", comparison.DataSet);
         json.WriteString("metric", comparison.Metric);
+        json.WriteBoolean("higher_is_better", comparison.HigherIsBetter);
         Number(json, "difference", comparison.Difference);
         Range(json, comparison.Interval);
         Number(json, "p", comparison.PValue);

@@ -16,7 +16,7 @@ public static class MarkdownReport
         if (report.Result is { } result)
         {
             Results(text, result);
-            Comparisons(text, result.Comparisons);
+            Comparisons(text, [.. result.Comparisons, .. result.Means]);
         }
 
         return text.ToString();

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using MergeKit.Core.Search;
 using MergeKit.Core.Search.Trials;
 
 namespace MergeKit.Core.Reports;
@@ -20,7 +21,9 @@ public static class SearchHtml
         Winner(html, report);
         if (report.Test is { } test)
         {
-            html.Append("<h2>On the test split</h2>\n<p class=\"soft\">Opened once, after the search. The winner is the baseline: a difference above 0 in bits per byte means that the model is worse than the winner.</p>\n");
+            var metrics = test.Results.Select(result => result.Measurements[0]).DistinctBy(metric => metric.Metric)
+                .Select(metric => $"in {metric.Metric} above 0 means that the model is {(metric.HigherIsBetter ? "better" : "worse")} than the winner");
+            html.Append("<h2>On the test split</h2>\n<p class=\"soft\">Opened once, after the search. The winner is the baseline. Of a difference, ").Append(Html.Escape(string.Join(", and ", metrics))).Append(".</p>\n");
             HtmlReport.Append(html, new EvaluationReport(report.Title, test, [], []));
         }
 
@@ -36,8 +39,7 @@ public static class SearchHtml
     {
         var (outcome, winner) = (report.Outcome, report.Outcome.Winner);
         html.Append("<h2>The winner</h2>\n<p>").Append(Html.Escape(winner.Label)).Append(CultureInfo.InvariantCulture, $", objective {Numbers.Text(winner.Objective)} on the tuning split, ")
-            .Append(CultureInfo.InvariantCulture, $"out of {outcome.Candidates.Count()} candidates ({outcome.Candidates.Count(trial => !trial.Scores.Complete && trial.Failure is null)} given up early, ")
-            .Append(CultureInfo.InvariantCulture, $"{outcome.Candidates.Count(trial => trial.Failure is not null)} failed). This recipe reproduces it:</p>\n<pre id=\"recipe\">").Append(Escaped(winner.Yaml)).Append("</pre>\n");
+            .Append(CultureInfo.InvariantCulture, $"out of {outcome.Counts}. This recipe reproduces it:</p>\n<pre id=\"recipe\">").Append(Escaped(report.RecipeOf(winner))).Append("</pre>\n");
         if (outcome.Notes.Count > 0)
             html.Append("<ul>").AppendJoin("", outcome.Notes.Select(note => $"<li>{Html.Escape(note)}</li>")).Append("</ul>\n");
         if (winner.Values.Count == outcome.Variables.Count && winner.Values.Count > 0)
@@ -89,6 +91,9 @@ public static class SearchHtml
         var line = outcome.Line.Select(trial => (Share: double.Parse(trial.Label["line ".Length..], CultureInfo.InvariantCulture), trial)).OrderBy(pair => pair.Share).ToList();
         if (line.Count > 1)
             Curve(html, report, "Between start and winner", "0: start (of a soup: its best member), 1: winner", line);
+        var scales = SearchRunner.Scales(outcome.Trials).ToList();
+        if (scales.Count > 1)
+            Curve(html, report, "Uniform task arithmetic", "scale of all task vectors", scales);
         var single = outcome.Candidates.Where(trial => trial.Values.Count == 1 && outcome.Variables.Count == 1).Select(trial => (trial.Values[0], trial)).OrderBy(pair => pair.Item1).ToList();
         if (single.Count > 1)
             Curve(html, report, $"Over {outcome.Variables[0].Name}", outcome.Variables[0].Name, single);

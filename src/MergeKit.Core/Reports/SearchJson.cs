@@ -29,16 +29,16 @@ public static class SearchJson
             ["warnings"] = Texts(report.Warnings),
             ["notes"] = Texts(outcome.Notes),
             ["tuning_sets"] = new JsonArray([.. outcome.Sets.Select(set => new JsonObject { ["name"] = set.Name, ["metric"] = set.Metric, ["weight"] = set.Weight, ["items"] = set.Count })]),
-            ["winner"] = Of(outcome.Winner, withRecipe: true),
-            ["trials"] = new JsonArray([.. outcome.Trials.Select(trial => Of(trial, withRecipe: false))]),
-            ["front"] = new JsonArray([.. outcome.Front.Select(trial => Of(trial, withRecipe: true))]),
+            ["winner"] = Of(outcome.Winner, report.RecipeOf(outcome.Winner)),
+            ["trials"] = new JsonArray([.. outcome.Trials.Select(trial => Of(trial, recipe: null))]),
+            ["front"] = new JsonArray([.. outcome.Front.Select(trial => Of(trial, report.RecipeOf(trial)))]),
             ["importance"] = new JsonArray([.. outcome.Importance.Select(one => new JsonObject { ["variable"] = one.Variable, ["share"] = Number(one.Share), ["slope"] = Number(one.Direction) })]),
             ["importance_fit"] = Number(outcome.ImportanceFit),
             ["test"] = report.Test is { } test ? JsonNode.Parse(JsonReport.Write(new EvaluationReport(report.Title, test, [], []))) : null,
         }.ToJsonString(Indented) + "\n";
     }
 
-    private static JsonObject Of(Trial trial, bool withRecipe)
+    private static JsonObject Of(Trial trial, string? recipe)
     {
         var json = new JsonObject
         {
@@ -52,8 +52,8 @@ public static class SearchJson
             ["values"] = new JsonArray([.. trial.Values.Select(Number)]),
             ["failure"] = trial.Failure,
         };
-        if (withRecipe)
-            json["recipe"] = trial.Yaml;
+        if (recipe is not null)
+            json["recipe"] = recipe;
         return json;
     }
 

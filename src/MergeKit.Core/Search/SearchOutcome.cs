@@ -27,6 +27,16 @@ public sealed record SearchOutcome(
     /// <summary>The candidates.</summary>
     public IEnumerable<Trial> Candidates => Trials.Where(trial => trial.Role == Trial.Candidate);
 
+    /// <summary>How many candidates were tried, given up early, and failed, in words.</summary>
+    public string Counts
+    {
+        get
+        {
+            var (all, failed) = (Candidates.Count(), Candidates.Count(trial => trial.Failure is not null));
+            return $"{all} candidate{(all == 1 ? "" : "s")} ({Candidates.Count(trial => !trial.Scores.Complete && trial.Failure is null)} given up early, {failed} failed)";
+        }
+    }
+
     /// <summary>The models beside the candidates: base, parents and their mean.</summary>
     public IEnumerable<Trial> References => Trials.Where(trial => trial.Role == "reference");
 

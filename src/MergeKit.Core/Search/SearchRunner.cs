@@ -1,3 +1,4 @@
+using System.Globalization;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Recipes.Searching;
@@ -13,6 +14,8 @@ public static class SearchRunner
 {
     /// <summary>What the reference with one scale for all task vectors is called.</summary>
     public const string TaskArithmeticName = "uniform task arithmetic";
+
+    private const string ScaleLabel = "task arithmetic ";
 
     private static readonly double[] ReferenceScales = [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1];
 
@@ -40,8 +43,8 @@ public static class SearchRunner
             throw new InputException([Problem.Error($"no candidate could be scored; the first failed because: {(session.Trials.Count > 0 ? session.Trials[0].Failure : null) ?? "there was none"}", search.Location)]);
         Line(search, session, whole, space, winner);
         References(search, whole);
-        if (TaskArithmetic(search, whole) is { } scale)
-            notes.Add(FormattableString.Invariant($"Uniform task arithmetic is best at scale {scale} of {string.Join(", ", ReferenceScales)} (chosen on the tuning split, like the winner)."));
+        if (TaskArithmetic(search, session, whole) is { } scale)
+            notes.Add(FormattableString.Invariant($"Uniform task arithmetic is best at scale {scale} of {string.Join(", ", Scales(session.Trials).Select(one => one.Scale))} (chosen on the tuning split, like the winner)."));
         var variables = space?.Variables ?? [];
         var (importance, fit) = ImportanceAnalysis.Of(variables, session.Trials, winner);
         return new SearchOutcome(search, sets, winner, session.Trials, front, variables, importance, fit, notes);
@@ -73,12 +76,16 @@ public static class SearchRunner
                 var (trace, soup) = whole.Greedy();
                 notes.Add($"Order by own score: {string.Join(", ", trace.Order)}.");
                 notes.AddRange(trace.Steps.Select(step => FormattableString.Invariant($"With {step.Candidate}: {step.Score:F5}, {(step.Accepted ? "joins" : "left out")}.")));
+                if (session.GivenUp > 0)
+                    notes.Add("Scores of soups that were given up early are estimates; a model joins only by a score on all items.");
                 return (soup.CanWin ? soup : null, []);
             case SearchKind.Scale:
                 var (choice, chosen) = whole.Scale(controlWeights);
                 if (search.Control.Count > 0)
-                    notes.Add(FormattableString.Invariant($"{choice.Allowed.Count} of {search.Scales.Count} scales keep {search.Keep:P0} of the control score: {string.Join(", ", choice.Allowed)}."));
+                    notes.Add(FormattableString.Invariant($"{choice.Allowed.Count} of {search.Scales.Count} scales keep {search.Keep:P0} of the control score: {string.Join(", ", choice.Allowed)}{(session.GivenUp > 0 ? $" ({session.GivenUp} others were given up early)" : "")}."));
                 notes.Add(FormattableString.Invariant($"Chosen scale: {choice.Chosen}."));
+                if (choice.Chosen is { } end && end != 0 && (end == search.Scales[0] || end == search.Scales[^1]))
+                    notes.Add(FormattableString.Invariant($"That is the end of the scales tried ({search.Scales[0]} to {search.Scales[^1]}); 'scales' beyond it may be better."));
                 return (chosen.CanWin ? chosen : null, []);
             default:
                 return Numbers(search.Kind, new SpaceStrategies(space!, search, session), session);
@@ -96,10 +103,8 @@ public static class SearchRunner
                 strategies.Random();
                 break;
             case SearchKind.Nsga2:
-                strategies.Front();
-                var complete = session.Trials.Where(trial => trial.CanWin).ToList();
-                return (session.Best, [.. complete.Where(one => !complete.Exists(other => Nsga2.Dominates(strategies.Objectives(other), strategies.Objectives(one))))
-                    .OrderBy(trial => strategies.Objectives(trial)[0])]);
+                strategies.Evolve();
+                return (session.Best, strategies.Front(session.Trials));
             default:
                 strategies.Cma();
                 break;
@@ -118,20 +123,24 @@ public static class SearchRunner
             foreach (var share in LineShares)
             {
                 double[] values = [.. space.Variables.Select((variable, i) => share == 1 ? winner.Values[i] : variable.Start + (share * (winner.Values[i] - variable.Start)))];
-                session.Score(FormattableString.Invariant($"line {share}"), values, space.Write(values), race: false, "line");
+                session.Score(FormattableString.Invariant($"line {share}"), values, space.Write(values), role: "line");
             }
     }
 
-    /// <summary>Where numbers of several task vectors are searched: one scale for all of them, the best of ten on the tuning split.</summary>
-    private static double? TaskArithmetic(SearchRecipe search, WholeModelStrategies whole)
+    /// <summary>Where numbers of several task vectors are searched: one scale for all of them, the best on the tuning split of ten and of those then tried around the best.</summary>
+    private static double? TaskArithmetic(SearchRecipe search, SearchSession session, WholeModelStrategies whole)
     {
         var parents = Parents(search);
         if (BaseOf(search) is not { } origin || parents.Count < 2 || (search.Template is null && search.Genome is null))
             return null;
-        var best = ReferenceScales.MinBy(scale => whole.Arithmetic(origin, parents, scale, "scale", FormattableString.Invariant($"task arithmetic {scale}")).Objective);
+        var best = ScaleRefinement.Best(ReferenceScales, scale => whole.Arithmetic(origin, parents, scale, Trial.Scale, FormattableString.Invariant($"{ScaleLabel}{scale}")).Objective);
         whole.Arithmetic(origin, parents, best, "reference", TaskArithmeticName);
         return best;
     }
+
+    /// <summary>The scales of uniform task arithmetic that were tried, in rising order.</summary>
+    internal static IEnumerable<(double Scale, Trial Trial)> Scales(IEnumerable<Trial> trials) => trials.Where(trial => trial.Role == Trial.Scale)
+        .Select(trial => (Scale: double.Parse(trial.Label[ScaleLabel.Length..], CultureInfo.InvariantCulture), trial)).OrderBy(pair => pair.Scale);
 
     private static void References(SearchRecipe search, WholeModelStrategies whole)
     {

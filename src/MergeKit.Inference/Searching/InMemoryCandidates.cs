@@ -59,7 +59,7 @@ public sealed class InMemoryCandidates : ICandidateModels, IDisposable
         try
         {
             if (!plan.IsExecutable)
-                throw new InputException(plan.Problems);
+                throw new InputException([.. plan.Problems.Where(problem => problem.Severity == Severity.Error)]);
             var candidates = new InMemoryCandidates(file, plan, ResultTokenizer(plan), device);
             candidates._model = candidates.Make("start", plan);
             return candidates;

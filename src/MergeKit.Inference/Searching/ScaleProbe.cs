@@ -14,9 +14,10 @@ namespace MergeKit.Inference.Searching;
 public static class ScaleProbe
 {
     private const int TokensPerText = 2000;
+    private const int MostHalved = 3;
     private static readonly double[] Scales = [0.25, 0.5, 1, 1.5];
 
-    /// <summary>The suggestion with its weights multiplied by the best of a few scales. What cannot be run here is a caution, not a failure.</summary>
+    /// <summary>The suggestion with its weights multiplied by the best of a few scales; while the least is the best, its half is tried too. What cannot be run here is a caution, not a failure.</summary>
     /// <param name="suggestion">What to refine; averages, whose weights have no scale, are only measured.</param>
     /// <param name="statistics">What it was made of.</param>
     /// <param name="origin">The base model's path.</param>
@@ -26,22 +27,24 @@ public static class ScaleProbe
     /// <param name="device">Where they are merged and run.</param>
     /// <param name="cancellation">Stops between scales.</param>
     public static MethodSuggestion Refine(
-        MethodSuggestion suggestion, DeltaStatistics statistics, string origin, IReadOnlyList<string> models, IReadOnlyList<DataSet> data, PlanOptions options, DeviceChoice device,
+        MethodSuggestion suggestion, DeltaStatistics statistics, string origin, IReadOnlyList<string> models, IReadOnlyList<TextDataSet> data, PlanOptions options, DeviceChoice device,
         CancellationToken cancellation)
     {
-        var texts = data.Count > 0 ? data.OfType<TextDataSet>().ToList() : [CheckText.DataSet];
-        if (texts.Count < data.Count)
-            throw new InputException($"--probe takes texts; {data.First(one => one is not TextDataSet).Path} holds items");
+        IReadOnlyList<TextDataSet> texts = data.Count > 0 ? data : [CheckText.DataSet];
         try
         {
             using var candidates = InMemoryCandidates.Open("suggestion", RecipeReader.Parse("suggestion", suggestion.ToRecipe(statistics, origin, models))[0], options, device);
-            var sets = texts.ConvertAll(text => TextTuningSet.Prepare(text, text.Name, 1, null, TokensPerText, candidates.Encoder, candidates.MaxLength, candidates.VocabularySize));
+            var sets = texts.Select(text => TextTuningSet.Prepare(text, text.Name, 1, null, TokensPerText, candidates.Encoder, candidates.MaxLength, candidates.VocabularySize));
             var tuner = new Tuner([.. sets], 0);
-            var scores = (suggestion.Method == "linear" ? [1.0] : Scales).Select(scale =>
+            (double scale, MethodSuggestion scaled, double loss) Try(double scale)
             {
                 var scaled = suggestion.Scaled(scale);
-                return (scale, scaled, loss: tuner.Score(candidates.Build("probe", scaled.ToRecipe(statistics, origin, models)), null, cancellation).Objective);
-            }).ToList();
+                return (scale, scaled, tuner.Score(candidates.Build("probe", scaled.ToRecipe(statistics, origin, models)), null, cancellation).Objective);
+            }
+
+            var scores = (suggestion.Method == "linear" ? [1.0] : Scales).Select(Try).ToList();
+            for (var halved = 0; halved < MostHalved && scores.Count > 1 && scores.MinBy(score => score.loss).scale == scores[0].scale; halved++)
+                scores.Insert(0, Try(scores[0].scale / 2));
             var best = scores.MinBy(score => score.loss);
             var measured = string.Join(", ", scores.Select(score => string.Create(CultureInfo.InvariantCulture, $"x {score.scale}: {score.loss:F3}")));
             return best.scaled with { Reasons = [.. suggestion.Reasons, $"Probe on {(data.Count > 0 ? "the given texts" : "the bundled text")}, bits per byte with {(suggestion.Method == "ties" ? "lambda" : "the weights")} {measured}{(scores.Count > 1 ? string.Create(CultureInfo.InvariantCulture, $"; taken: x {best.scale}") : "")}."] };

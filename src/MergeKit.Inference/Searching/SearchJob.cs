@@ -45,7 +45,7 @@ public static class SearchJob
     /// <exception cref="InputException">The document, the models or the data cannot be used; lists everything found.</exception>
     public static SearchReport Run(SearchRecipe search, SearchJobOptions options, CancellationToken cancellation)
     {
-        using var candidates = InMemoryCandidates.Open(search.File, AllModels(search), options.Plan, options.Device);
+        using var candidates = Open(search, options);
         var data = TuningSets.Prepare(search, options.Resolve, candidates.Encoder, candidates.MaxLength, candidates.VocabularySize);
         using var journal = TrialJournal.Open(options.JournalPath, SearchIdentity.Take(search, candidates.Opened, data.Files));
         var outcome = SearchRunner.Run(
@@ -53,6 +53,25 @@ public static class SearchJob
         candidates.Finish();
         var test = search.Test.Count == 0 ? null : Test(search, outcome, candidates, options, cancellation);
         return new SearchReport($"Search: {search.KindName}", outcome, test, journal.Resumed, [.. Warnings(search, outcome, data), .. candidates.Notes]);
+    }
+
+    /// <summary>Opens the models; what is wrong with them is reported beside what is wrong with the data.</summary>
+    private static InMemoryCandidates Open(SearchRecipe search, SearchJobOptions options)
+    {
+        var problems = TuningSets.Check(search, options.Resolve);
+        try
+        {
+            var candidates = InMemoryCandidates.Open(search.File, AllModels(search), options.Plan, options.Device);
+            if (problems.Count == 0)
+                return candidates;
+            candidates.Dispose();
+        }
+        catch (InputException e) when (problems.Count > 0)
+        {
+            throw new InputException([.. e.Problems.Where(problem => problem.Severity == Severity.Error), .. problems]);
+        }
+
+        throw new InputException(problems);
     }
 
     /// <summary>A recipe that names all models, the base first.</summary>
@@ -84,11 +103,11 @@ public static class SearchJob
 
             var parents = SearchRunner.Parents(search).Count;
             if (parents > 1)
-                models.AddRange(outcome.References.Where(trial => trial is { Label: "uniform soup" or SearchRunner.TaskArithmeticName, Failure: null }).Select(trial => Merged(trial.Label, trial.Yaml)));
+                models.AddRange(outcome.References.Where(trial => trial is { Label: "uniform soup" or SearchRunner.TaskArithmeticName, Failure: null } && trial.Yaml != outcome.Winner.Yaml).Select(trial => Merged(trial.Label, trial.Yaml)));
             var members = models.Skip(candidates.Opened.Models.Count - parents + 1).Take(parents).Select(model => model.Model).ToList();
             if (parents > 1 && members.TrueForAll(member => member.VocabularySize == members[0].VocabularySize))
                 models.Add(Named(new Ensemble($"ensemble of {parents}", members, new LinearCombiner([.. members.Select(_ => 1.0)]))));
-            return Evaluate(search, models, options, cancellation);
+            return Evaluate(search, outcome, models, options, cancellation);
         }
         finally
         {
@@ -104,10 +123,10 @@ public static class SearchJob
             return Named(model.Model);
         }
 
-        // A plain folder runs as it lies there; anything else (an adapter, another format, another vocabulary) as the merge of it alone.
+        // A plain folder runs as it lies there; anything else (an adapter, another format, another vocabulary, a result in memory) as the merge of it alone.
         EvaluatedModel Parent(LoadedModel model, string name)
         {
-            if (model.Reference is not { Adapter: null, Revision: null } || candidates.Opened.Vocabulary is not null || !File.Exists(Path.Combine(model.Folder, "model.safetensors")))
+            if (model.Stage is not null || model.Reference is not { Adapter: null, Revision: null } || candidates.Opened.Vocabulary is not null || !File.Exists(Path.Combine(model.Folder, "model.safetensors")))
                 return Merged(name, outcome.References.First(trial => trial.Label == model.ToString() || trial.Label == $"{model} (base)").Yaml);
             var folder = candidates.OnChosen(device => ModelFolder.Open(model.Folder, name, options.Plan.Threads, device));
             open.Add(folder);
@@ -115,13 +134,14 @@ public static class SearchJob
         }
     }
 
-    private static EvaluationResult Evaluate(SearchRecipe search, IReadOnlyList<EvaluatedModel> models, SearchJobOptions options, CancellationToken cancellation)
+    /// <summary>What was tuned on multiple choice is what models are compared by.</summary>
+    private static string ChoiceMetric(SearchOutcome outcome) =>
+        outcome.Sets.Where(set => set.Weight > 0 && set.Metric is not ("bits_per_byte" or "exact_match")).Select(set => set.Metric).Distinct().ToList() is [var metric] ? metric : "acc";
+
+    private static EvaluationResult Evaluate(SearchRecipe search, SearchOutcome outcome, IReadOnlyList<EvaluatedModel> models, SearchJobOptions options, CancellationToken cancellation)
     {
-        var data = search.Test.Select(one => DataSetReader.Read(options.Resolve(one.Path), one.Name)).ToList();
-        var limit = search.Test.Select(one => one.Limit).Distinct().ToList();
-        if (limit.Count > 1)
-            throw new InputException([Problem.Error("the test data must all have the same 'limit', or none", search.Test[0].Location)]);
-        return Evaluator.Run(models, data, new EvaluationOptions { Baseline = WinnerName, Limit = limit[0], Seed = search.Seed }, cancellation);
+        var data = search.Test.Select(one => DataSetReader.Read(options.Resolve(one.Path), one.Name).First(one.Limit)).ToList();
+        return Evaluator.Run(models, data, new EvaluationOptions { Baseline = WinnerName, Seed = search.Seed, ChoiceMetric = ChoiceMetric(outcome) }, cancellation);
     }
 
     private static string Unique(string path, IReadOnlyList<EvaluatedModel> taken)
@@ -137,6 +157,6 @@ public static class SearchJob
         if (outcome.References.Where(trial => trial.Objective < outcome.Winner.Objective).MinBy(trial => trial.Objective) is { } better && search.Task != ScaleTask.Negation)
             yield return FormattableString.Invariant($"On the tuning split the winner ({outcome.Winner.Objective:F5}) is worse than {better.Label} ({better.Objective:F5}).");
         foreach (var set in data.Sets.Where(set => set.Count < 20))
-            yield return $"The tuning set '{set.Name}' has only {set.Count} items.";
+            yield return $"The tuning set '{set.Name}' has only {set.Count} item{(set.Count == 1 ? "" : "s")}.";
     }
 }

@@ -131,6 +131,26 @@ public sealed class SearchCommandTests : IDisposable
         Assert.InRange(json["winner"]!["objective"]!.GetValue<double>(), 0, best);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void A_raced_greedy_soup_of_the_trained_family_has_the_same_members(int seed)
+    {
+        string Soup(string racing) => $"""
+            search: greedy_soup
+            models: [{string.Join(", ", new[] { "ft-shakespeare", "soup-shakespeare-1", "soup-shakespeare-2", "soup-shakespeare-bad", "ft-code" }.Select(name => $"{{model: tests/fixtures/models/nano/{name}}}"))}]
+            tune: [{"{"}data: examples/data/prose/kjv.txt{"}"}]
+            seed: {seed}
+            racing: {racing}
+            """;
+        Done("search", Write(Soup("true")), _folder.Join("raced"));
+        Done("search", Write(Soup("false")), _folder.Join("whole"));
+        Assert.Equal(File.ReadAllText(_folder.Join("whole", "winner.yml")), File.ReadAllText(_folder.Join("raced", "winner.yml")));
+        int Cut(string folder) => Json(folder)["trials"]!.AsArray().Count(trial => !trial!["complete"]!.GetValue<bool>());
+        Assert.Equal(0, Cut("whole"));
+        Assert.InRange(Cut("raced"), 1, 4);
+    }
+
     [Fact]
     public void The_report_is_one_page_with_every_part()
     {
@@ -145,6 +165,11 @@ public sealed class SearchCommandTests : IDisposable
     public static TheoryData<string, string> Faults => new()
     {
         { Document(more: "test: [{data: examples/data/arithmetic/val.txt}]"), "is tuned on, so it cannot be the test as well" },
+        { Document(more: "test: [{data: examples/data/arithmetic/mc.jsonl, metric: acc_norm}]"), "'metric' has no meaning for test data" },
+        { Document(more: "test: [{data: examples/data/arithmetic/mc.jsonl}, {data: examples/data/arithmetic/mc.jsonl, limit: 3}]"), "two test data sets have the name 'arithmetic/mc'" },
+        { Document(more: "test: [{data: examples/data}]"), "examples/data: this is a folder" },
+        { Document(more: "test: [{data: /dev/null}]"), "/dev/null: the file is empty" },
+        { Document().Replace("arithmetic/val.txt", "arithmetic", StringComparison.Ordinal), "examples/data/arithmetic: this is a folder" },
         { Document(more: "test: [{data: nowhere.txt}]"), "nowhere.txt: no such file" },
         { Document().Replace("arithmetic/val.txt", "arithmetic/vale.txt", StringComparison.Ordinal), "vale.txt: no such file" },
         { Document().Replace("ft-code,", "ft-cod,", StringComparison.Ordinal), "model 'examples/models/ft-cod'" },
@@ -166,12 +191,79 @@ public sealed class SearchCommandTests : IDisposable
     }
 
     [Fact]
-    public void A_search_does_not_take_the_results_of_other_documents()
+    public void What_was_tuned_is_what_the_test_compares()
     {
-        var text = "name: half\nmerge_method: linear\nmodels: [{model: examples/models/base, parameters: {weight: 1}}]\n---\n" + Document().Replace("examples/models/ft-code", "half", StringComparison.Ordinal);
-        var run = Run("run", Write(text), _folder.Join("out"));
-        Assert.Equal(2, run.ExitCode);
-        Assert.Contains("a search needs models on disk", run.Error, StringComparison.Ordinal);
+        var text = Document(candidates: 3, more: "test: [{data: examples/data/arithmetic/mc.jsonl, limit: 10}]")
+            .Replace("{data: examples/data/arithmetic/val.txt, name: sums, tokens: 1500}", "{data: examples/data/arithmetic/mc_val.jsonl, metric: prob, limit: 20}", StringComparison.Ordinal);
+        Done("search", Write(text), _folder.Join("dir"));
+        Assert.All(Json("dir")["test"]!["comparisons"]!.AsArray(), one => Assert.Equal(("prob", true), ((string)one!["metric"]!, (bool)one["higher_is_better"]!)));
+    }
+
+    [Fact]
+    public void A_copy_of_the_tuning_data_is_no_test()
+    {
+        File.Copy(Path.Combine(Repository.Root, "examples", "data", "arithmetic", "val.txt"), _folder.Join("fresh.txt"));
+        Assert.Contains("fresh.txt: holds the same as", Run("search", Write(Document(more: $"test: [{{data: {_folder.Join("fresh.txt")}}}]")), _folder.Join("dir")).Error, StringComparison.Ordinal);
+    }
+
+    private static string Half(string name = "half") => $"name: {name}\nmerge_method: linear\nmodels: [{{model: examples/models/base, parameters: {{weight: 1}}}}, {{model: examples/models/ft-code, parameters: {{weight: 1}}}}]\nout_dtype: bfloat16\n";
+
+    /// <summary>A search whose parent is another document's result, in memory, in the folder of intermediate results, or written anyway because its vocabulary is made anew.</summary>
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    public void A_search_takes_the_results_of_other_documents(bool kept, bool vocabulary)
+    {
+        var text = Half() + (vocabulary ? "tokenizer_source: union\n" : "") + "---\n"
+            + Document(candidates: 5, more: "test: [{data: examples/data/arithmetic/exact.jsonl, limit: 10}]").Replace("examples/models/ft-code", "half", StringComparison.Ordinal);
+        Done(["run", Write(text), _folder.Join("out"), "--no-check", .. kept ? ["-I", _folder.Join("kept")] : Array.Empty<string>()]);
+        Assert.Equal(kept, File.Exists(_folder.Join("kept", "half", "model.safetensors")));
+        Assert.Equal(["base", "half", "ft-arithmetic"], Json("out-search")["test"]!["models"]!.AsArray().Select(name => name!.GetValue<string>()).Skip(1).Take(3));
+
+        // The same parent from a folder is the same search, and the recipe that comes out makes the same model.
+        Done("run", Write(Half().Replace("name: half\n", "", StringComparison.Ordinal), "half.yml"), _folder.Join("half"), "--no-check");
+        Done("run", Write(Document(candidates: 5).Replace("examples/models/ft-code", _folder.Join("half"), StringComparison.Ordinal)), _folder.Join("plain"), "--no-check");
+        Done("run", _folder.Join("out-search", "winner.yml"), _folder.Join("again"), "--no-check");
+        var weights = FolderContent.Read(_folder.Join("out"))["model.safetensors"];
+        Assert.Equal(weights, FolderContent.Read(_folder.Join("again"))["model.safetensors"]);
+        Assert.Equal(weights, FolderContent.Read(_folder.Join("plain"))["model.safetensors"]);
+        double[] Losses(string folder) => [.. Json(folder)["trials"]!.AsArray().SelectMany(trial => trial!["losses"]!.AsArray()).Select(loss => loss!.GetValue<double>())];
+        Assert.Equal(Losses("plain-search"), Losses("out-search"));
+    }
+
+    [Fact]
+    public void A_search_command_makes_the_parents_that_stand_beside_it()
+    {
+        var text = Half("first") + "---\n" + Half().Replace("examples/models/ft-code", "first", StringComparison.Ordinal) + "---\n" + Document(candidates: 3).Replace("examples/models/ft-code", "half", StringComparison.Ordinal);
+        Done("search", Write(text), _folder.Join("dir"));
+        var trials = Trials("dir");
+        Assert.Contains("trials taken from the journal", Done("search", Write(text), _folder.Join("dir")).Output, StringComparison.Ordinal);
+        Assert.Equal(trials, Trials("dir"));
+        Assert.Equal(3, File.ReadAllText(_folder.Join("dir", "winner.yml")).Split("---\n").Length);
+        Done("run", _folder.Join("dir", "winner.yml"), _folder.Join("out"), "--no-check");
+    }
+
+    [Fact]
+    public void A_search_takes_the_winner_of_another_and_its_recipe_says_so()
+    {
+        var text = "name: found\n" + Document(candidates: 3) + "\n---\n" + Document(candidates: 3).Replace("examples/models/ft-code", "found", StringComparison.Ordinal);
+        Done("run", Write(text), _folder.Join("out"), "--no-check");
+        var winner = File.ReadAllText(_folder.Join("out-search", "winner.yml"));
+        Assert.Contains("name: found", winner, StringComparison.Ordinal);
+        Assert.DoesNotContain("search:", winner, StringComparison.Ordinal);
+        Done("run", _folder.Join("out-search", "winner.yml"), _folder.Join("again"), "--no-check");
+        Assert.Equal(FolderContent.Read(_folder.Join("out"))["model.safetensors"], FolderContent.Read(_folder.Join("again"))["model.safetensors"]);
+    }
+
+    [Fact]
+    public void An_ensemble_is_no_parent_and_faults_of_models_and_data_come_together()
+    {
+        var text = "name: both\nensemble: linear\nmodels: [{model: examples/models/base}, {model: examples/models/ft-man}]\n---\n" + Document().Replace("examples/models/ft-code", "both", StringComparison.Ordinal);
+        Assert.Contains("model 'both' is an ensemble of this file", Run("search", Write(text), _folder.Join("dir")).Error, StringComparison.Ordinal);
+        var run = Run("search", Write(Document().Replace("ft-code,", "ft-cod,", StringComparison.Ordinal).Replace("val.txt", "vale.txt", StringComparison.Ordinal)), _folder.Join("dir"));
+        Assert.Contains("ft-cod'", run.Error, StringComparison.Ordinal);
+        Assert.Contains("vale.txt: no such file", run.Error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -193,6 +285,9 @@ public sealed class SearchCommandTests : IDisposable
         Done("run", Write(run.Output, "suggested.yml"), _folder.Join("suggested"), "--no-check");
         Assert.Contains("merge_method: linear", Done("suggest", "tests/fixtures/models/nano/ckpt-man-400", "tests/fixtures/models/nano/ckpt-man-500", "--base", "examples/models/base", "--no-probe").Output, StringComparison.Ordinal);
         Assert.Contains("far from the base", Done("suggest", "tests/fixtures/models/nano/base-b", "examples/models/ft-man", "--base", "examples/models/base", "--no-probe").Output, StringComparison.Ordinal);
+        var both = Run("suggest", "nowhere", "--base", "examples/models/base", "--probe", "no-text.txt", "examples/data/arithmetic/mc.jsonl");
+        foreach (var part in new[] { "nowhere", "no-text.txt", "--probe takes texts; examples/data/arithmetic/mc.jsonl holds items" })
+            Assert.Contains(part, both.Error, StringComparison.Ordinal);
         foreach (var wrong in new string[][] { ["suggest", "nowhere", "--base", "examples/models/base"], ["suggest", "examples/models/base", "--base", "examples/models/base"], ["suggest", "examples/models/ft-man"] })
             Assert.Equal(2, Run(wrong).ExitCode);
     }

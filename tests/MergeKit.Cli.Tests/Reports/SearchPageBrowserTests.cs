@@ -30,6 +30,9 @@ public sealed class SearchPageBrowserTests(Chromium chromium) : IClassFixture<Ch
         Assert.Equal(3, await curves.CountAsync()); // the objective and both tuning sets
         Assert.Equal(LinePoints, (await curves.First.GetAttributeAsync("points"))!.Split(' ').Length);
         Assert.InRange(await page.EvaluateAsync<int>("() => document.documentElement.scrollWidth"), 1, width);
+        await Compares(page, json["test"]!);
+        await page.Locator("summary").ClickAsync(); // all metrics
+        Assert.Empty(await page.EvaluateAsync<string[]>("() => [...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth).map(box => `${box.querySelector('table').id} ${box.scrollWidth} ${[...box.querySelectorAll('thead th')].map(head => head.offsetWidth)}`)"));
         Assert.Empty(await page.EvaluateAsync<string[]>(Overlaps));
         Assert.Equal(0, await page.EvaluateAsync<int>("() => [...document.querySelectorAll('figure:has(svg.plot)')].filter(figure => figure.scrollWidth > figure.clientWidth).length"));
         Assert.Equal(["1", "4", "6", "9", "12"], await page.GetByLabel("objective of every candidate").Locator("text[text-anchor=middle].soft").AllTextContentsAsync());
@@ -37,6 +40,23 @@ public sealed class SearchPageBrowserTests(Chromium chromium) : IClassFixture<Ch
         if (Environment.GetEnvironmentVariable("MERGEKIT_SCREENSHOTS") is { Length: > 0 } folder)
             await page.ScreenshotAsync(new PageScreenshotOptions { Path = Path.Combine(folder, $"search-{kind}.png"), FullPage = true });
         Assert.Empty(_incidents);
+    }
+
+    /// <summary>Every comparison has its row, with a verdict that follows from difference, interval and the metric's direction; the means over data sets of one metric come last.</summary>
+    private static async Task Compares(IPage page, JsonNode test)
+    {
+        Assert.Contains("in exact_match above 0 means that the model is better than the winner, and in bits_per_byte above 0 means that the model is worse than the winner", await page.Locator("body").InnerTextAsync(), StringComparison.Ordinal);
+        var rows = test["comparisons"]!.AsArray().Concat(test["mean_comparisons"]!.AsArray()).ToList();
+        Assert.Equal(rows.Count, await page.Locator("#comparisons tbody tr").CountAsync());
+        Assert.All(test["mean_comparisons"]!.AsArray(), mean => Assert.Equal(("bits_per_byte", "mean of 2 data sets"), ((string)mean!["metric"]!, (string)mean["data_set"]!)));
+        var verdicts = await page.Locator("#comparisons tbody tr td:nth-child(4)").AllTextContentsAsync();
+        foreach (var (row, verdict) in rows.Zip(verdicts))
+        {
+            var (low, high) = ((double)row!["interval"]![0]!, (double)row["interval"]![1]!);
+            if ((string)row["metric"]! == "exact_match")
+                Assert.True(low >= -1 && high <= 1, $"[{low}, {high}]");
+            Assert.Equal(low <= 0 && high >= 0 ? "no difference shown" : (double)row["difference"]! > 0 == ((string)row["metric"]! == "exact_match") ? "better" : "worse", verdict);
+        }
     }
 
     /// <summary>Pairs of texts in one drawing that cover each other, and texts that stick out of it.</summary>
@@ -50,6 +70,14 @@ public sealed class SearchPageBrowserTests(Chromium chromium) : IClassFixture<Ch
           return [...out.map(([a]) => `${name}: '${a}' sticks out`), ...pairs];
         })
         """;
+
+    /// <summary>The beginning of a text, so that the test is quick.</summary>
+    private string Part(string text)
+    {
+        var path = _folder.Join(Path.GetFileName(text));
+        File.WriteAllText(path, File.ReadAllText(Path.Combine(Repository.Root, "examples", "data", text))[..8000]);
+        return path;
+    }
 
     private async Task<IPage> Open(string kind, int width, ColorScheme scheme)
     {
@@ -67,7 +95,7 @@ public sealed class SearchPageBrowserTests(Chromium chromium) : IClassFixture<Ch
             tune:
             - {data: examples/data/code/zlib-header.txt, name: C header, tokens: 1000}
             - {data: examples/data/arithmetic/val.txt, name: sums, tokens: 1000}
-            test: [{data: examples/data/arithmetic/exact.jsonl, limit: 20}]
+            test: [{data: examples/data/arithmetic/exact.jsonl, limit: 20}, {data: {{{Part("arithmetic/heldout.txt")}}}, name: sums held out}, {data: {{{Part("code/zlib.txt")}}}, name: C}]
             candidates: {{{Candidates}}}
             population: 6
             seed: 1

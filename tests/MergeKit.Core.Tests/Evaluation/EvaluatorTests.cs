@@ -142,7 +142,28 @@ public sealed class EvaluatorTests
         var text = result.Comparisons.Single(c => c.Model == "better" && c.DataSet == "text");
         Assert.True(text.Difference < 0 && text.PValue < 0.01 && text.Interval!.Value.High < 0);
         Assert.Equal(Math.Min(1, 2 * text.PValue), text.PHolm, 12);
+        Assert.Equal("better", text.Verdict);
+        Assert.Empty(result.Means); // two metrics, one data set each
+        var means = Run([With(worse), With(better)], [data[0], (TextDataSet)data[0] with { Name = "again" }, data[1]], Options).Means;
+        Assert.Equal(("better", "bits_per_byte", "better", text.Difference), (Assert.Single(means).Model, means[0].Metric, means[0].Verdict, means[0].Difference));
         Assert.All(result.Comparisons.Where(c => c.Model == "same"), c => Assert.Equal((0.0, 1.0, 1.0), (c.Difference, c.PValue, c.PHolm)));
+    }
+
+    [Theory]
+    [InlineData("acc", "exact McNemar")]
+    [InlineData("acc_norm", "exact McNemar")]
+    [InlineData("prob", "paired t")]
+    [InlineData("brier", "paired t")]
+    public void Models_are_compared_by_the_metric_that_is_asked_for(string metric, string test)
+    {
+        var choices = Enumerable.Range(0, 20).Select(i => new ChoiceQuestion(((char)('a' + i)).ToString(), [((char)('b' + i)).ToString(), i % 3 == 0 ? "####" : "#"], [0], "")).ToArray();
+        var result = Run([With(Alphabet("worse", 0.1f)), With(Alphabet("better", 4))], [new ChoiceDataSet("choice", "c", choices)], Options with { ChoiceMetric = metric });
+        var comparison = Assert.Single(result.Comparisons);
+        Assert.Equal((metric, test, result["better", "choice"][metric].HigherIsBetter), (comparison.Metric, comparison.Test, comparison.HigherIsBetter));
+        Assert.Equal(result["better", "choice"][metric].Value - result["worse", "choice"][metric].Value, comparison.Difference);
+        Assert.InRange(comparison.Difference, comparison.Interval!.Value.Low, comparison.Interval.Value.High);
+        if (test == "paired t")
+            Assert.Equal("better", comparison.Verdict);
     }
 
     [Fact]

@@ -126,4 +126,52 @@ public sealed class StatisticsTests
     [InlineData(0, 4, 1, "")]
     public void Rolling_windows(int length, int max, int context, string expected) =>
         Assert.Equal(expected, string.Join(' ', RollingWindows.Of(length, max, context).Select(w => $"{string.Join(',', w.Context)}>{string.Join(',', w.Continuation)}")));
+
+    /// <summary>Newcombe 1998, table II, method 10.</summary>
+    [Theory]
+    [InlineData(36, 12, 2, 0, 0.0569, 0.3404)]
+    public void Newcombes_interval_of_paired_proportions(int both, int onlyA, int onlyB, int neither, double low, double high)
+    {
+        var interval = PairedProportions.Newcombe95(both, onlyA, onlyB, neither);
+        Assert.Equal((low, high), (Math.Round(interval.Low, 4), Math.Round(interval.High, 4)));
+        var turned = PairedProportions.Newcombe95(both, onlyB, onlyA, neither);
+        Assert.Equal((interval.Low, interval.High), (-turned.High, -turned.Low));
+    }
+
+    [Fact]
+    public void Intervals_of_paired_proportions_stay_within_their_bounds_and_hold_the_difference()
+    {
+        for (var cell = 0; cell < 4 * 4 * 4 * 4; cell++)
+        {
+            int[] counts = [cell % 4 * 3, cell / 4 % 4 * 3, cell / 16 % 4 * 3, cell / 64 * 3];
+            if (counts.Sum() == 0)
+                continue;
+            var (low, high) = PairedProportions.Newcombe95(counts[0], counts[1], counts[2], counts[3]);
+            var difference = (counts[1] - counts[2]) / (double)counts.Sum();
+            Assert.True(low >= -1 && high <= 1 && low <= difference && high >= difference && high > low, $"{string.Join(' ', counts)}: [{low}, {high}]");
+        }
+
+        Assert.Throws<EvaluationException>(() => PairedProportions.Newcombe95(0, 0, 0, 0));
+        double[] right = [.. Enumerable.Repeat(1.0, 18), 0, 0];
+        var paired = PairedComparison.Of(right, new double[20]);
+        Assert.True(paired.Normal95.High > 1 && paired.Interval95.High <= 1);
+        Assert.Equal(PairedComparison.Of([1, 2.5, 3], [2, 2, 2]).Normal95, PairedComparison.Of([1, 2.5, 3], [2, 2, 2]).Interval95);
+    }
+
+    /// <summary>The mean of k independent data sets of equal spread has 1/sqrt(k) of one's width; drawn within data sets, their own levels do not widen it.</summary>
+    [Fact]
+    public void A_mean_over_data_sets_is_drawn_within_each()
+    {
+        PairedRatios Data(int set) => new(
+            [.. Enumerable.Range(0, 200).Select(i => (10.0 * set) + Math.Sin((i * 12.9) + set))], [.. Enumerable.Repeat(1.0, 200)], [.. Enumerable.Repeat(5.0 * set, 200)], [.. Enumerable.Repeat(1.0, 200)]);
+        var one = RatioBootstrap.CompareMeans([Data(1)]);
+        var single = RatioBootstrap.Compare(Data(1).NumeratorsA, Data(1).DenominatorsA, Data(1).NumeratorsB, Data(1).DenominatorsB)!.Value;
+        Assert.Equal((single.Difference, single.Percentile95, single.PValue), (one.Difference, one.Percentile95, one.PValue));
+        var four = RatioBootstrap.CompareMeans([Data(1), Data(2), Data(3), Data(4)]);
+        Assert.InRange(four.Difference, 12.4, 12.6); // the mean of 5, 10, 15, 20
+        Assert.InRange((four.Percentile95.High - four.Percentile95.Low) / (one.Percentile95.High - one.Percentile95.Low), 0.45, 0.55);
+        Assert.InRange(four.Difference, four.Percentile95.Low, four.Percentile95.High);
+        Assert.Throws<EvaluationException>(() => RatioBootstrap.CompareMeans([]));
+        Assert.Throws<EvaluationException>(() => RatioBootstrap.CompareMeans([new PairedRatios([1], [1], [1], [1])]));
+    }
 }

@@ -32,6 +32,11 @@ public class SearchDocumentTests
         { Soup + "test: [{data: t.txt, weight: 0}]", 4, 30, "above 0" },
         { Soup + "test: [{dta: t.txt}]", 4, 9, "unknown key 'dta'" },
         { Soup + "keep_going: 1", 4, 1, "unknown key 'keep_going'" },
+        { "search: learned_soup\nmodels: [{model: a}]\n" + Tune, 2, 1, "at least two" },
+        { "search: greedy_soup\nmodels: [{model: a}, {model: b}]\ncandidates: 3\n" + Tune, 3, 1, "'candidates' has no meaning for a search of kind greedy_soup" },
+        { "search: scale\nbase_model: b\nmodels: [{model: a}]\npopulation: 3\n" + Tune, 4, 1, "'population' has no meaning for a search of kind scale" },
+        { "search: learned_soup\nmodels: [{model: a}, {model: b}]\ncandidates: 3000000000\n" + Tune, 3, 13, "at most 2147483647" },
+        { "search: greedy_soup\nmodels: [{model: a}, {model: b}]\ntest: [{data: x, weight: 2}]\n" + Tune, 3, 18, "'weight' has no meaning for test data" },
         { "search: greedy_soup\nmodels: [{model: a}, {model: a}]\n" + Tune, 2, 30, "listed 2 times" },
         { "search: scale\nmodels: [{model: a}]\n" + Tune, 1, 1, "'base_model' is missing" },
         { "search: scale\nbase_model: b\ntask: analogy\nmodels: [{model: a}]\n" + Tune, 4, 1, "three models" },
@@ -83,14 +88,16 @@ public class SearchDocumentTests
             control: [{data: c.txt, tokens: 900}]
             test: [{data: t.txt}]
             keep: 0.8
-            candidates: 12
-            population: 5
             seed: 8
             racing: false
             dtype: float32
             out_dtype: bfloat16
             """);
-        Assert.Equal((SearchKind.Scale, "found", ScaleTask.Negation, 0.8, 12, 5, 8UL, false), (search.Kind, search.Name, search.Task, search.Keep, search.Candidates, search.Population, search.Seed, search.Racing));
+        Assert.Equal((SearchKind.Scale, "found", ScaleTask.Negation, 0.8, 8UL, false), (search.Kind, search.Name, search.Task, search.Keep, search.Seed, search.Racing));
+        Assert.Equal(3, search.MostCandidates);
+        var learned = Read("search: learned_soup\nmodels: [{model: a}, {model: b}]\ntune: [{data: x}]\ncandidates: 12\npopulation: 5");
+        Assert.Equal((12, 12, 5), (learned.Candidates, learned.MostCandidates, learned.Population));
+        Assert.Equal(3, Read("search: greedy_soup\nmodels: [{model: a}, {model: b}]\ntune: [{data: x}]").MostCandidates);
         Assert.Equal([0, 0.25, 0.5], search.Scales);
         Assert.Equal(("v.jsonl", "V", 2.0, "acc_norm", 7), (search.Tune[0].Path, search.Tune[0].Name, search.Tune[0].Weight, search.Tune[0].Metric, search.Tune[0].Limit));
         Assert.Equal(900, search.Control[0].Tokens);

@@ -72,7 +72,7 @@ public sealed class SearchRunnerTests : IDisposable
         var places = new Dictionary<string, double> { ["m0"] = 3, ["m1"] = -2, ["m2"] = 100 };
         var world = new SoupWorld(places);
         using var trials = TrialJournal.Open(Journal(), "soup");
-        var outcome = SearchRunner.Run(Landscape.Document(Soup("greedy_soup")), world, [world.Set()], [0], trials, null, TestContext.Current.CancellationToken);
+        var outcome = SearchRunner.Run(Landscape.Document(Soup("greedy_soup")), world, [world.Set(2)], [0], trials, null, TestContext.Current.CancellationToken);
         var members = RecipeReader.Parse("w", outcome.Winner.Yaml)[0].AllModels().Select(model => model.Path);
         Assert.Equal(["m1", "m0"], members);
         Assert.Equal(1.25, outcome.Winner.Objective, 9);
@@ -206,26 +206,4 @@ public sealed class SearchRunnerTests : IDisposable
     }
 
     /// <summary>Means of models at places on a line; the loss is the squared distance from 0.</summary>
-    private sealed class SoupWorld(Dictionary<string, double> places) : ICandidateModels
-    {
-        private double _place;
-
-        public int Layers => 4;
-
-        public Core.Evaluation.EvaluatedModel Build(string name, string yaml)
-        {
-            var sources = RecipeReader.Parse("c", yaml)[0].Modules[0].Slices[0].Sources;
-            double Weight(RecipeSource source) => source.Parameters.Resolve("weight", "", 0)!.Value;
-            _place = sources.Sum(source => Weight(source) * places[source.Model.Path]) / sources.Sum(Weight);
-            return null!;
-        }
-
-        public Core.Search.Tuning.TuningSet Set() => new OneItem(this);
-
-        private sealed class OneItem(SoupWorld world) : Core.Search.Tuning.TuningSet("a", "bits_per_byte", false, 1, [1, 1])
-        {
-            public override void Score(Core.Evaluation.EvaluatedModel model, IReadOnlyList<int> items, Span<double> numerators, CancellationToken cancellation) =>
-                numerators.Fill(1 + (world._place * world._place));
-        }
-    }
 }

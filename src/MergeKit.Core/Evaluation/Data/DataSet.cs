@@ -7,6 +7,15 @@ public abstract record DataSet(string Name, string Path)
 {
     /// <summary>How many items it holds.</summary>
     public abstract int Count { get; }
+
+    /// <summary>The first so many items; all where <paramref name="limit"/> is null.</summary>
+    public DataSet First(int? limit) => limit is not { } count ? this : this switch
+    {
+        TextDataSet text => text with { Documents = [.. text.Documents.Take(count)] },
+        ChoiceDataSet choice => choice with { Items = [.. choice.Items.Take(count)] },
+        ExactDataSet exact => exact with { Items = [.. exact.Items.Take(count)] },
+        _ => throw new InvalidOperationException($"a data set of type {GetType().Name} has no items"),
+    };
 }
 
 /// <summary>Running text: perplexity and bits per byte.</summary>

@@ -14,7 +14,7 @@ public static class DataSetReader
     /// Errors: <see cref="InputException"/> with every line that is wrong (up to 20), each with file and line.</summary>
     public static DataSet Read(string path, string? name = null)
     {
-        name ??= DefaultName(path);
+        name ??= NameOf(path);
         var bytes = JsonLines.ReadBytes(path);
         if (!path.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase) && !path.EndsWith(".ndjson", StringComparison.OrdinalIgnoreCase))
             return new TextDataSet(name, path, [PlainText(path, bytes)], IsPlainText: true);
@@ -26,7 +26,8 @@ public static class DataSetReader
         return result.Count > 0 ? result : throw new InputException($"{path}: no items; expected at least one line of JSON");
     }
 
-    private static string DefaultName(string path)
+    /// <summary>What a data set is called that was given no name: its folder and its file.</summary>
+    public static string NameOf(string path)
     {
         var folder = Path.GetFileName(Path.GetDirectoryName(Path.GetFullPath(path)));
         var file = Path.GetFileNameWithoutExtension(path);

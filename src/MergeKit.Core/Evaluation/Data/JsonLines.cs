@@ -22,7 +22,7 @@ internal static class JsonLines
         {
             var info = new FileInfo(path);
             if (!info.Exists)
-                throw new InputException($"{path}: no such file");
+                throw new InputException(Directory.Exists(path) ? $"{path}: this is a folder; a file is wanted" : $"{path}: no such file");
             return info.Length <= MaxFileSize ? File.ReadAllBytes(path)
                 : throw new InputException($"{path}: {info.Length} bytes; evaluation data of at most {MaxFileSize} bytes are supported");
         }

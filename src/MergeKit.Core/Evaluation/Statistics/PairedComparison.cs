@@ -18,6 +18,9 @@ public sealed record PairedComparison(
     /// <summary>The normal 95 % interval of the difference.</summary>
     public Interval Normal95 => new(Difference - (Descriptive.Z95 * StandardError), Difference + (Descriptive.Z95 * StandardError));
 
+    /// <summary>The 95 % interval to report: for scores of 0 and 1 Newcombe's, which stays within [-1, 1], else the normal one.</summary>
+    public Interval Interval95 { get; private init; }
+
     /// <summary>Compares. Errors: lengths that differ, or fewer than two items.</summary>
     public static PairedComparison Of(IReadOnlyList<double> a, IReadOnlyList<double> b)
     {
@@ -31,12 +34,19 @@ public sealed record PairedComparison(
         var z = estimate.StandardError > 0 ? estimate.Mean / estimate.StandardError
             : estimate.Mean == 0 ? 0 : double.CopySign(double.PositiveInfinity, estimate.Mean);
         var binary = a.Concat(b).All(score => score is 0 or 1);
-        return new PairedComparison(
+        var comparison = new PairedComparison(
             ofA.Mean, ofB.Mean, estimate.Mean, estimate.StandardError,
             Math.Sqrt((ofA.StandardError * ofA.StandardError) + (ofB.StandardError * ofB.StandardError)),
             covariance / (ofA.StandardError * ofB.StandardError * a.Count),
             z, Descriptive.NormalTwoSided(z), Descriptive.StudentTwoSided(z, a.Count - 1),
             binary ? McNemarTest.Of(differences.Count(d => d > 0), differences.Count(d => d < 0)) : null);
+        return comparison with { Interval95 = comparison.McNemar is { } test ? Binary(a, b, test) : comparison.Normal95 };
+    }
+
+    private static Interval Binary(IReadOnlyList<double> a, IReadOnlyList<double> b, McNemarTest test)
+    {
+        var both = a.Zip(b).Count(pair => pair is (1, 1));
+        return PairedProportions.Newcombe95(both, test.OnlyA, test.OnlyB, a.Count - both - test.OnlyA - test.OnlyB);
     }
 }
 

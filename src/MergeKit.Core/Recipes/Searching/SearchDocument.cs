@@ -65,6 +65,13 @@ internal static class SearchDocument
         foreach (var (key, kind) in Special)
             if (kind != recipe.Kind && fields[key] is not null)
                 problems.Error($"'{key}' has no meaning for a search of kind {name}; it belongs to {NameOf(kind)}", fields.PlaceOf(key));
+        var soup = recipe.Kind is SearchKind.UniformSoup or SearchKind.GreedySoup or SearchKind.LearnedSoup;
+        if (soup && recipe.Models.Count == 1)
+            problems.Error("a soup of one model is that model; wanted at least two", fields.PlaceOf("models"));
+        var counted = free || recipe.Kind == SearchKind.LearnedSoup;
+        foreach (var (key, wrong) in new[] { ("candidates", !counted), ("population", recipe.Kind is not (SearchKind.CmaEs or SearchKind.LearnedSoup or SearchKind.Nsga2)) })
+            if (wrong && fields[key] is not null)
+                problems.Error($"'{key}' has no meaning for a search of kind {name}{(key == "candidates" ? $": it tries {(recipe.Kind == SearchKind.Scale ? "every scale" : "what its models give")}" : "")}", fields.PlaceOf(key));
         foreach (var key in new[] { "dtype", "out_dtype" })
             if (free && fields[key] is not null)
                 problems.Error($"'{key}' belongs into the 'recipe'", fields.PlaceOf(key));

@@ -14,7 +14,7 @@ internal static class SearchFields
         return recipe with
         {
             Tune = tune.Count > 0 ? tune : recipe.Tune,
-            Test = Data(fields, "test"),
+            Test = TestData(fields),
             Candidates = fields.Integer("candidates", 1) ?? recipe.Candidates,
             Population = fields.Integer("population", 2),
             Seed = (ulong)(fields.Integer("seed", 0) ?? 0),
@@ -32,6 +32,16 @@ internal static class SearchFields
         foreach (var twice in data.Where(one => one.Name is not null).GroupBy(one => one.Name).Where(group => group.Count() > 1))
             fields.Problems.Error($"two data sets of '{key}' have the name '{twice.Key}'", twice.Last().Location);
         return data;
+    }
+
+    /// <summary>The test data, which are reported with every metric and in full or up to a limit.</summary>
+    private static IReadOnlyList<SearchData> TestData(Fields fields)
+    {
+        foreach (var node in fields.List("test").OfType<YamlMapping>())
+            foreach (var (key, why) in new[] { ("tokens", "use 'limit'"), ("metric", "every metric is reported, and models are compared by the metric of 'tune'"), ("weight", "means over the test data are plain ones") })
+                if (node.Find(key) is { } found)
+                    fields.Problems.Error($"'{key}' has no meaning for test data: {why}", found.Key.Location);
+        return Data(fields, "test");
     }
 
     /// <summary>The metric under a key, or null.</summary>

@@ -23,7 +23,7 @@ internal static class SearchKeys
         new("name", KeyType.Text, "The result's name, by which other documents of this file may use it as a model."),
         new("tune", KeyType.List, "The data that candidates are scored on; never report on them.", Required: true, Data),
         new("test", KeyType.List, "Data that are opened once, at the end, to compare the winner with its parents.", Table: Data),
-        new("candidates", KeyType.Count, "The most candidates; 100 where it is left out."),
+        new("candidates", KeyType.Count, "For grid, random, cma_es, learned_soup and nsga2: the most candidates; 100 where it is left out."),
         new("population", KeyType.Count, "Candidates per generation of cma_es, learned_soup and nsga2."),
         new("seed", KeyType.Index, "The key of all randomness."),
         new("racing", KeyType.Boolean, "Give up candidates that are losing by paired partial scores (default true)."),

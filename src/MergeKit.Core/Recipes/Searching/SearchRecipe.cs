@@ -123,6 +123,15 @@ public sealed record SearchRecipe : IRecipeDocument
     /// <summary>The most candidates.</summary>
     public int Candidates { get; init; } = 100;
 
+    /// <summary>The most candidates that this kind of search can come to.</summary>
+    public int MostCandidates => Kind switch
+    {
+        SearchKind.UniformSoup => 1,
+        SearchKind.GreedySoup => (2 * Models.Count) - 1,
+        SearchKind.Scale => Scales.Count,
+        _ => Candidates,
+    };
+
     /// <summary>Candidates per generation; null: by the number of parameters.</summary>
     public int? Population { get; init; }
 

@@ -2,6 +2,7 @@ using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Search.Spaces;
 using MergeKit.Core.Search.Trials;
+using MergeKit.Core.Search.Tuning;
 
 namespace MergeKit.Core.Search.Strategies;
 
@@ -59,21 +60,32 @@ internal sealed class SpaceStrategies(ISearchSpace space, SearchRecipe search, S
         }
     }
 
-    /// <summary>NSGA-II with the tuning sets' losses as objectives.</summary>
-    public void Front()
+    /// <summary>NSGA-II with the tuning sets' losses as objectives. Children are raced against the front of the generations before: one that is given up is
+    /// dominated, so it belongs to no front, and takes part in the selection of parents by its estimated losses.</summary>
+    public void Evolve()
     {
         var optimizer = new Nsga2(space.Variables.Count, search.Population ?? Math.Clamp(search.Candidates / 5, 8, 40), _random);
         var first = true;
         for (var idle = 0; session.Left > 0 && idle < MostGenerationsWithoutNews; first = false)
         {
             var before = session.Left;
+            var front = Front(session.Trials);
             var points = optimizer.Ask();
             if (first)
                 points[0] = Start();
-            optimizer.Tell([.. points.TakeWhile(_ => session.Left > 0).Select(point => new Nsga2.Member(point, Objectives(Score(point, race: false))))]);
+            optimizer.Tell([.. points.TakeWhile(_ => session.Left > 0).Select(point => new Nsga2.Member(point, Objectives(Score(point, Against(front)))))]);
             idle = session.Left == before ? idle + 1 : 0;
         }
     }
+
+    /// <summary>The trials scored on all items that no other dominates.</summary>
+    public IReadOnlyList<Trial> Front(IEnumerable<Trial> trials)
+    {
+        var complete = trials.Where(trial => trial.CanWin).ToList();
+        return [.. complete.Where(one => !complete.Exists(other => Nsga2.Dominates(Objectives(other), Objectives(one)))).OrderBy(trial => Objectives(trial)[0])];
+    }
+
+    private static FrontRace? Against(IReadOnlyList<Trial> front) => front.Count > 0 ? new FrontRace([.. front.Select(trial => trial.Scores)]) : null;
 
     /// <summary>The losses of the sets that count in the objective.</summary>
     public IReadOnlyList<double> Objectives(Trial trial) => [.. session.Sets.Index().Where(set => set.Item.Weight > 0).Select(set => trial.Scores.Losses[set.Index])];
@@ -83,7 +95,9 @@ internal sealed class SpaceStrategies(ISearchSpace space, SearchRecipe search, S
 
     private double[] Positions(IReadOnlyList<double> values) => [.. space.Variables.Zip(values, (variable, value) => variable.PositionOf(value))];
 
-    private Trial Score(IReadOnlyList<double> point, bool race = true)
+    private Trial Score(IReadOnlyList<double> point) => Score(point, session.AgainstBest);
+
+    private Trial Score(IReadOnlyList<double> point, IRace? race)
     {
         double[] values = [.. space.Variables.Zip(point, (variable, position) => variable.At(position))];
         return session.Score($"candidate {session.Trials.Count + 1}", values, space.Write(values), race);

@@ -15,6 +15,9 @@ public sealed record Trial(int Index, string Role, string Label, IReadOnlyList<d
     /// <summary>The role of those that can win.</summary>
     public const string Candidate = "candidate";
 
+    /// <summary>The role of the scales of uniform task arithmetic.</summary>
+    public const string Scale = "scale";
+
     /// <summary>The objective, the lower the better.</summary>
     public double Objective => Scores.Objective;
 

@@ -34,14 +34,7 @@ internal sealed class ItemTuningSet : TuningSet
 
     private double Loss(ItemResult item) => item switch
     {
-        ChoiceItem choice => Metric switch
-        {
-            "acc" => 1 - choice.Accuracy,
-            "acc_norm" => 1 - choice.AccuracyNorm,
-            "acc_bytes" => 1 - choice.AccuracyBytes,
-            "prob" => 1 - choice.GoldProbability,
-            _ => choice.Brier ?? double.NaN,
-        },
+        ChoiceItem choice => HigherIsBetter ? 1 - choice.Value(Metric) : choice.Value(Metric),
         _ => ((ExactItem)item).Correct ? 0 : 1,
     };
 }

@@ -44,6 +44,28 @@ public sealed record TuningSets(IReadOnlyList<TuningSet> Sets, IReadOnlyList<dou
         return new TuningSets(sets, weights, [.. search.Tune.Concat(search.Control).Select(data => resolve(data.Path)).Distinct(StringComparer.Ordinal)]);
     }
 
+    /// <summary>What can be seen of the data without a tokenizer: files that are missing, empty or malformed, and such as are both tuned and tested on.</summary>
+    /// <param name="search">The document.</param>
+    /// <param name="resolve">Where a path of the document leads.</param>
+    public static IReadOnlyList<Problem> Check(SearchRecipe search, Func<string, string> resolve)
+    {
+        var problems = new List<Problem>();
+        foreach (var data in search.Tune.Concat(search.Control))
+        {
+            try
+            {
+                DataSetReader.Read(resolve(data.Path), data.Name);
+            }
+            catch (InputException e)
+            {
+                problems.AddRange(e.Problems.Select(problem => problem with { Location = problem.Location ?? data.Location }));
+            }
+        }
+
+        CheckTest(search, resolve, problems);
+        return problems;
+    }
+
     private static TuningSet Prepare(SearchData data, bool isControl, string path, ITextEncoder encoder, int maxLength, int vocabulary)
     {
         var read = DataSetReader.Read(path, data.Name);
@@ -55,16 +77,27 @@ public sealed record TuningSets(IReadOnlyList<TuningSet> Sets, IReadOnlyList<dou
             : throw new InputException([Problem.Error($"{path}: the metric '{data.Metric}' does not go with a text; wanted bits_per_byte", data.Location)]);
     }
 
+    /// <summary>Test files that are missing, share a name, or hold what is tuned on: a file is read here only if it is as long as one of those.</summary>
     private static void CheckTest(SearchRecipe search, Func<string, string> resolve, List<Problem> problems)
     {
-        var tuned = search.Tune.Concat(search.Control).Select(data => Path.GetFullPath(resolve(data.Path))).ToHashSet(StringComparer.Ordinal);
+        List<string> tuned = [.. search.Tune.Concat(search.Control).Select(data => Path.GetFullPath(resolve(data.Path))).Where(File.Exists)];
+        var names = new HashSet<string>(StringComparer.Ordinal);
         foreach (var data in search.Test)
         {
-            var path = resolve(data.Path);
+            var path = Path.GetFullPath(resolve(data.Path));
+            if (!names.Add(data.Name ?? DataSetReader.NameOf(path)))
+                problems.Add(Problem.Error($"two test data sets have the name '{data.Name ?? DataSetReader.NameOf(path)}'; give one of them another 'name'", data.Location));
             if (!File.Exists(path))
-                problems.Add(Problem.Error($"{path}: no such file", data.Location));
-            else if (tuned.Contains(Path.GetFullPath(path)))
-                problems.Add(Problem.Error($"{path}: is tuned on, so it cannot be the test as well: the result would flatter itself", data.Location));
+                problems.Add(Problem.Error($"{resolve(data.Path)}: {(Directory.Exists(path) ? "this is a folder; a file is wanted" : "no such file")}", data.Location));
+            else if (new FileInfo(path).Length == 0)
+                problems.Add(Problem.Error($"{resolve(data.Path)}: the file is empty", data.Location));
+            else if (tuned.Contains(path))
+                problems.Add(Problem.Error($"{resolve(data.Path)}: is tuned on, so it cannot be the test as well: the result would flatter itself", data.Location));
+            else if (tuned.Find(other => HoldTheSame(path, other)) is { } same)
+                problems.Add(Problem.Error($"{resolve(data.Path)}: holds the same as {same}, which is tuned on, so it cannot be the test as well: the result would flatter itself", data.Location));
         }
     }
+
+    private static bool HoldTheSame(string path, string other) =>
+        new FileInfo(path).Length == new FileInfo(other).Length && File.ReadAllBytes(path).AsSpan().SequenceEqual(File.ReadAllBytes(other));
 }

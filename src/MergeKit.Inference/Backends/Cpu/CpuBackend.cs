@@ -60,18 +60,18 @@ public sealed class CpuBackend : IBackend
     public void Embed(EmbeddingWeights weights, ForwardBatch batch, IBuffer hidden)
     {
         var output = ((CpuBuffer)hidden).Resize(batch.Tokens, _network.HiddenSize);
-        var extra = _scratch.Resize(1, _network.HiddenSize).Span;
-        for (var token = 0; token < batch.Tokens; token++)
+        var extra = _scratch.Resize(_pool.Threads, _network.HiddenSize);
+        _pool.For(batch.Tokens, (token, worker) =>
         {
             var row = output.Row(token);
             Widen(weights.Tokens, batch.Ids[token], row);
             if (weights.Spec.Scale != 1)
                 TensorPrimitives.Multiply(row, weights.Spec.Scale, row);
-            AddRow(weights.Positions, batch.PositionRows[token], row, extra);
-            AddRow(weights.TokenTypes, batch.TokenTypes?[token] ?? 0, row, extra);
+            AddRow(weights.Positions, batch.PositionRows[token], row, extra.Row(worker));
+            AddRow(weights.TokenTypes, batch.TokenTypes?[token] ?? 0, row, extra.Row(worker));
             if (weights.Norm is { } norm)
                 CpuNorm.Apply(norm, row, row);
-        }
+        });
     }
 
     /// <inheritdoc/>

@@ -6,8 +6,8 @@ namespace MergeKit.Inference.Backends.Cpu;
 /// <summary>Hidden states to logits and log-probabilities, in chunks of the vocabulary.</summary>
 internal sealed class CpuHead(WorkerPool pool) : IDisposable
 {
-    private const int ChunkFloats = 1 << 21;
-    private const int RowBlock = 256;
+    private const int ChunkFloats = 1 << 21, LeastWidth = 256;
+    private const int RowBlock = 1024;
     private readonly CpuBuffer _rows = new(), _chunk = new();
 
     /// <summary>The logits of as many rows as there is room for.</summary>
@@ -48,7 +48,7 @@ internal sealed class CpuHead(WorkerPool pool) : IDisposable
         var (matrix, count) = ((CpuMatrix)weights.Output, targets.Length);
         var states = new State[count];
         Array.Fill(states, new State { Total = new LogSumExp() });
-        var width = Math.Max(64, ChunkFloats / count);
+        var width = Math.Min(Math.Max(64, ChunkFloats / count), Math.Max(LeastWidth, 2 * matrix.Columns)); // a chunk of a narrow network stays in the cache
         for (var first = 0; first < matrix.Rows; first += width)
         {
             var (chunk, from) = (_chunk.Resize(count, Math.Min(width, matrix.Rows - first)), first);

@@ -8,6 +8,10 @@ namespace MergeKit.Inference.Backends.Cpu;
 internal sealed unsafe class CpuKvCache(NetworkSpec network) : IKvCache
 {
     private const int FirstCapacity = 32;
+
+    /// <summary>Bytes from which a block counts for the garbage collector: smaller ones come and go with every batch, and each would make it collect.</summary>
+    private const long CountedBytes = 8L << 20;
+
     private readonly LayerShape[] _shapes = Shapes(network);
     private float* _data;
     private int _capacity;
@@ -105,11 +109,11 @@ internal sealed unsafe class CpuKvCache(NetworkSpec network) : IKvCache
             }
 
         NativeMemory.AlignedFree(_data);
-        if (_capacity > 0)
-            GC.RemoveMemoryPressure(FloatsPerPosition * _capacity * sizeof(float));
-        GC.AddMemoryPressure(bytes);
+        Uncount();
         _data = data;
         _capacity = capacity;
+        if (bytes >= CountedBytes)
+            GC.AddMemoryPressure(bytes);
 
         void Copy(float* old, float* place, int heads, int width)
         {
@@ -124,9 +128,16 @@ internal sealed unsafe class CpuKvCache(NetworkSpec network) : IKvCache
         if (_data is null)
             return;
         NativeMemory.AlignedFree(_data);
-        GC.RemoveMemoryPressure(FloatsPerPosition * _capacity * sizeof(float));
+        Uncount();
         _data = null;
         (_capacity, Length) = (0, 0);
+    }
+
+    private void Uncount()
+    {
+        var bytes = FloatsPerPosition * _capacity * sizeof(float);
+        if (bytes >= CountedBytes)
+            GC.RemoveMemoryPressure(bytes);
     }
 
     /// <summary>Offsets are floats per position.</summary>

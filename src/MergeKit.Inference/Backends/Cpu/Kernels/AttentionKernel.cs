@@ -11,10 +11,15 @@ namespace MergeKit.Inference.Backends.Cpu.Kernels;
 /// <c>m' = max(m, max s)</c>, <c>l' = l e^(m - m') + sum e^(s - m')</c>, <c>o' = o e^(m - m') + e^(s - m') V</c>; the result is o / l.
 /// Blocks of keys lie at fixed positions, so a query's result depends on no other query, sequence or thread.
 /// </summary>
-internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
+/// <typeparam name="TLanes">The vectors' operations.</typeparam>
+/// <typeparam name="TVector">A vector.</typeparam>
+/// <typeparam name="TKernel">Multiplies queries by keys.</typeparam>
+/// <typeparam name="TValues">Multiplies weights by values, of as many rows as <typeparamref name="TKernel"/>.</typeparam>
+internal static unsafe class AttentionKernel<TLanes, TVector, TKernel, TValues>
     where TLanes : struct, ILanes<TVector>
     where TVector : struct
     where TKernel : struct, IMicroKernel
+    where TValues : struct, IMicroKernel
 {
     /// <summary>The most rows for which packing the keys costs more than it saves.</summary>
     private const int FewRows = 4;
@@ -170,8 +175,8 @@ internal static unsafe class AttentionKernel<TLanes, TVector, TKernel>
         var o = scratch.O + (row * scratch.OutputWidth);
         var v = scratch.V != null ? scratch.V : AttentionProblem.Value(sequence, key, tile.KvHead);
         var vStride = scratch.V != null ? scratch.OutputWidth : sequence.ValueTokenStride;
-        for (var c = 0; c < scratch.OutputWidth; c += TKernel.Columns)
-            TKernel.Run(scratch.S, AttentionScratch.KeyBlock, rows, v + c, vStride, keys, o + c, scratch.OutputWidth, 1);
+        for (var c = 0; c < scratch.OutputWidth; c += TValues.Columns)
+            TValues.Run(scratch.S, AttentionScratch.KeyBlock, rows, v + c, vStride, keys, o + c, scratch.OutputWidth, 1);
     }
 
     /// <summary>Turns a row of scores into weights relative to the new maximum, and rescales what the row has gathered.</summary>

@@ -34,7 +34,7 @@ internal readonly unsafe struct AttentionScratch
     /// <param name="keyDimension">Length of a key.</param>
     /// <param name="valueDimension">Length of a value.</param>
     /// <param name="tileRows">Rows of the micro-kernel.</param>
-    /// <param name="tileColumns">Columns of the micro-kernel.</param>
+    /// <param name="tileColumns">Columns of the micro-kernel that multiplies values.</param>
     public AttentionScratch(float* memory, int rows, int keyDimension, int valueDimension, int tileRows, int tileColumns)
     {
         OutputWidth = (valueDimension + tileColumns - 1) / tileColumns * tileColumns;
@@ -50,7 +50,7 @@ internal readonly unsafe struct AttentionScratch
             Ramp[i] = i;
     }
 
-    /// <summary>Width of a row of <see cref="O"/>: the value dimension, rounded up to the micro-kernel's columns.</summary>
+    /// <summary>Width of a row of <see cref="O"/>: the value dimension, rounded up to the columns of the micro-kernel that multiplies values.</summary>
     public int OutputWidth { get; }
 
     /// <summary>Scores, then weights: tile rows x key block.</summary>

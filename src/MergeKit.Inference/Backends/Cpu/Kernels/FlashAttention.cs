@@ -5,7 +5,7 @@ namespace MergeKit.Inference.Backends.Cpu.Kernels;
 /// <summary>
 /// Attention without the matrix of scores: blocks of queries over blocks of keys with an online softmax, for ragged batches, grouped
 /// heads, causal and sliding-window
-/// masks, soft caps, linear biases and sinks. See <see cref="AttentionKernel{TLanes, TVector, TKernel}"/>.
+/// masks, soft caps, linear biases and sinks. See <see cref="AttentionKernel{TLanes, TVector, TKernel, TValues}"/>.
 /// </summary>
 internal static unsafe class FlashAttention
 {
@@ -30,23 +30,30 @@ internal static unsafe class FlashAttention
             var problem = new AttentionProblem(shape, inputs, pinned);
             switch (path)
             {
+                case InstructionPath.Avx512 when IsNarrow(shape.ValueDim):
+                    Run<Lanes512, Vector512<float>, MicroKernel6x4<Lanes512, Vector512<float>>, MicroKernel6x2<Lanes512, Vector512<float>>>(problem, pool);
+                    break;
                 case InstructionPath.Avx512:
-                    Run<Lanes512, Vector512<float>, MicroKernel6x4<Lanes512, Vector512<float>>>(problem, pool);
+                    Run<Lanes512, Vector512<float>, MicroKernel6x4<Lanes512, Vector512<float>>, MicroKernel6x4<Lanes512, Vector512<float>>>(problem, pool);
                     break;
                 case InstructionPath.Avx2:
-                    Run<Lanes256, Vector256<float>, MicroKernel6x2<Lanes256, Vector256<float>>>(problem, pool);
+                    Run<Lanes256, Vector256<float>, MicroKernel6x2<Lanes256, Vector256<float>>, MicroKernel6x2<Lanes256, Vector256<float>>>(problem, pool);
                     break;
                 default:
-                    Run<Lanes128, Vector128<float>, MicroKernel6x4<Lanes128, Vector128<float>>>(problem, pool);
+                    Run<Lanes128, Vector128<float>, MicroKernel6x4<Lanes128, Vector128<float>>, MicroKernel6x4<Lanes128, Vector128<float>>>(problem, pool);
                     break;
             }
         }
     }
 
-    private static void Run<TLanes, TVector, TKernel>(AttentionProblem problem, WorkerPool pool)
+    /// <summary>Whether tiles of 64 columns would be half empty at the end of a value.</summary>
+    private static bool IsNarrow(int valueDim) => valueDim % 64 is > 0 and <= 32;
+
+    private static void Run<TLanes, TVector, TKernel, TValues>(AttentionProblem problem, WorkerPool pool)
         where TLanes : struct, ILanes<TVector>
         where TVector : struct
         where TKernel : struct, IMicroKernel
+        where TValues : struct, IMicroKernel
     {
         var plan = new AttentionPlan(problem, TKernel.Rows);
         var parts = pool.SharedScratch(plan.PartFloats(problem));
@@ -55,13 +62,13 @@ internal static unsafe class FlashAttention
             var tile = plan.Tiles[index];
             var shape = problem.Shape;
             var rows = tile.Queries * problem.Group;
-            var memory = pool.Scratch(worker, AttentionScratch.Floats(rows, shape.HeadDim, shape.ValueDim, TKernel.Rows, TKernel.Columns));
-            var scratch = new AttentionScratch(memory, rows, shape.HeadDim, shape.ValueDim, TKernel.Rows, TKernel.Columns);
-            AttentionKernel<TLanes, TVector, TKernel>.Run(problem, tile, scratch);
+            var memory = pool.Scratch(worker, AttentionScratch.Floats(rows, shape.HeadDim, shape.ValueDim, TKernel.Rows, TValues.Columns));
+            var scratch = new AttentionScratch(memory, rows, shape.HeadDim, shape.ValueDim, TKernel.Rows, TValues.Columns);
+            AttentionKernel<TLanes, TVector, TKernel, TValues>.Run(problem, tile, scratch);
             if (tile.Part < 0)
-                AttentionKernel<TLanes, TVector, TKernel>.StoreResults(problem, tile, scratch);
+                AttentionKernel<TLanes, TVector, TKernel, TValues>.StoreResults(problem, tile, scratch);
             else
-                AttentionKernel<TLanes, TVector, TKernel>.StorePart(problem, tile, scratch, plan.Part(problem, parts, tile.Part));
+                AttentionKernel<TLanes, TVector, TKernel, TValues>.StorePart(problem, tile, scratch, plan.Part(problem, parts, tile.Part));
         });
         if (plan.PartFloats(problem) > MergedAlone)
             pool.For(plan.Merges.Count, (index, _) => plan.Merge(problem, plan.Merges[index], parts));
