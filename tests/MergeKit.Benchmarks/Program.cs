@@ -14,6 +14,7 @@ return args.FirstOrDefault() switch
     "gpu-ensemble" => GpuEnsembleBenchmark.Run(),
     "gpu-model" => GpuModelBenchmark.Run(args[1..]),
     "gpu-merge" => GpuMergeBenchmark.Run(args[1..]),
+    "decompositions" => DecompositionBenchmark.Run(args[1..]),
     "search" => SearchBenchmark.Run(args[1..]),
     _ => Usage(),
 };
@@ -29,6 +30,7 @@ static int Usage()
           moe [build] [gates] [score] [folder=DIR] [program=FILE]              mixtures of experts: building, fitting routers, scoring
           ensemble [combine] [members] [threads=N] [repeat=N]                  combining laws against a plain read; ensembles against their members
           tokenizer [OPTIONS]                                                  encoding of English prose with 128k tokens
+          decompositions [ROWS COLUMNS] [tasks=K] [threads=N] [no-cpu]         tsv_m and iso_c of one matrix: CPU by threads, GPU, and PyTorch's torch.linalg.svd
           search MODELS TEXTS [candidates=N]                                   candidate merges a minute; greedy soup of eight
           ensembles MODELS EVAL [OUT.md] [SECTION...]                          the trained models' ensembles on held-out text, with paired intervals
           gpu [glue] [combine] [skinny] [decode] [attention] [grouped] [experts] [head] [all]   CUDA kernels in turns with PyTorch's in a Python child ([alone]: without)

@@ -6,11 +6,13 @@
   linear M N K SETS LAUNCHES       torch.nn.functional.linear, likewise
   product M N K                    torch.matmul
   grouped N K R1,R2,...            torch._grouped_mm with these rows per expert
+  svd ROWS COLUMNS DEVICE TYPE     torch.linalg.svd, thin, of one matrix on cuda or cpu, float32 or float64; the best of 2 runs
   ties COUNT                       TIES of a base and two models of so many elements, half kept by kthvalue; the best of 2 runs
 
 Events; 20 runs to warm up, the median of 50, 256 MB written before each; of graphs the median of 15 replays. bf16, normal data.
 """
 import sys
+import time
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -103,6 +105,17 @@ def answer(kind, a):
         rows = torch.tensor([int(r) for r in a[2].split(",")])
         x, w, ends = rnd(int(rows.sum()), k), rnd(len(rows), n, k), rows.cumsum(0).int().cuda()
         return median(lambda: torch._grouped_mm(x, w.transpose(-2, -1), offs=ends))
+    if kind == "svd":
+        rows, columns, device, dtype = int(a[0]), int(a[1]), a[2], getattr(torch, a[3])
+        matrix = torch.randn(rows, columns, device=device, dtype=dtype)
+        times = []
+        for _ in range(2):
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            torch.linalg.svd(matrix, full_matrices=False)
+            torch.cuda.synchronize()
+            times.append(1000 * (time.perf_counter() - start))
+        return min(times)
     if kind == "ties":
         count = int(a[0])
         base, *models = [rnd(count) for _ in range(3)]

@@ -7,6 +7,7 @@ using MergeKit.Core.Checkpoints.Writing;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Inputs;
 using MergeKit.Core.Inputs.Adapters;
+using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Cli.Commands;
 
@@ -30,7 +31,7 @@ internal static class ExtractLoraCommand
     private static readonly Option[] NoEffect =
     [
         .. new[] { "--cuda", "--lazy-unpickle", "--low-cpu-memory", "--read-to-gpu", "--multi-gpu", "--trust-remote-code", "--safe-serialization", "--verbose" }.Select(name => new Option<bool>(name) { Hidden = true }),
-        .. new[] { "--device", "--lora-merge-cache", "--transformers-cache" }.Select(name => new Option<string>(name) { Hidden = true }),
+        .. new[] { "--lora-merge-cache", "--transformers-cache" }.Select(name => new Option<string>(name) { Hidden = true }),
     ];
 
     public static Command Create()
@@ -38,7 +39,7 @@ internal static class ExtractLoraCommand
         var command = new Command("extract-lora", "Make a LoRA adapter of a fine-tune's difference from its base.")
         {
             Model, BaseModel, Out, MaxRank, Distribute, NoDistribute, EmbedLora, NoEmbedLora, SaveModule, Exclude, Include, SvEpsilon, Skip,
-            CommonOptions.Seed, CommonOptions.Threads, CommonOptions.Json,
+            CommonOptions.Seed, CommonOptions.Threads, CommonOptions.Device, CommonOptions.Json,
         };
         foreach (var option in NoEffect)
             command.Add(option);
@@ -49,7 +50,8 @@ internal static class ExtractLoraCommand
     private static int Execute(ParseResult parsed)
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-        var options = Options(parsed);
+        using var decomposer = new ChosenDecomposer(parsed.GetValue(CommonOptions.Device));
+        var options = Options(parsed) with { Decomposer = decomposer };
         using var interrupt = new Interrupt();
         var target = Path.GetFullPath(CommonOptions.Resolve(parsed, parsed.GetValue(Out)!));
         OutputFolder.RequireFree(target);
@@ -58,14 +60,14 @@ internal static class ExtractLoraCommand
         var extraction = new LoraExtraction(baseModel, tuned, options);
         using var folder = OutputFolder.Prepare(target);
         folder.RemoveAllBut([]);
+        error.WriteLine($"note: {extraction.Cost(parsed.GetValue(CommonOptions.Threads))}");
         var reports = extraction.Run(folder, parsed.GetValue(BaseModel)!, ParallelWork.Loop(parsed.GetValue(CommonOptions.Threads), interrupt.Token), (report, number, count) =>
         {
             interrupt.Token.ThrowIfCancellationRequested();
-            if (!Console.IsErrorRedirected)
-                error.Write($"\r{number}/{count} {report.Module}\u001b[K{(number == count ? "\r\u001b[K" : "")}");
+            ModuleProgress.Show(report.Module, number, count, error);
         });
         folder.Publish();
-        ProblemPrinter.Print(extraction.Problems, error);
+        ProblemPrinter.Print([.. extraction.Problems, .. decomposer.Notes], error);
         if (parsed.GetValue(CommonOptions.Json))
             output.WriteLine(Json(reports));
         else

@@ -5,6 +5,7 @@ using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Merging;
 using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Recipes;
+using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Cli.Commands;
 
@@ -19,7 +20,7 @@ internal static class MergeAdaptersCommand
     {
         var command = new Command("merge-adapters", "Merge LoRA adapters into one adapter, by any method on their exact deltas.")
         {
-            RecipeFile, Output, MaxRank, CommonOptions.Seed, CommonOptions.Threads,
+            RecipeFile, Output, MaxRank, CommonOptions.Seed, CommonOptions.Threads, CommonOptions.Device,
         };
         command.SetAction(Execute);
         return command;
@@ -36,13 +37,18 @@ internal static class MergeAdaptersCommand
             throw new InputException($"{parsed.GetValue(RecipeFile)}: holds {recipes.Count} merges; one is wanted");
         var target = Path.GetFullPath(CommonOptions.Resolve(parsed, parsed.GetValue(Output)!));
         OutputFolder.RequireFree(target);
-        var merge = new AdapterMerge(recipes[0], new PlanOptions { WorkingDirectory = CommonOptions.BaseFolder(parsed), Seed = parsed.GetValue(CommonOptions.Seed), Threads = parsed.GetValue(CommonOptions.Threads) });
+        using var decomposer = new ChosenDecomposer(parsed.GetValue(CommonOptions.Device));
+        var merge = new AdapterMerge(recipes[0], new PlanOptions { WorkingDirectory = CommonOptions.BaseFolder(parsed), Seed = parsed.GetValue(CommonOptions.Seed), Threads = parsed.GetValue(CommonOptions.Threads), Decomposer = decomposer });
         using var folder = OutputFolder.Prepare(target);
         folder.RemoveAllBut([]);
-        var reports = merge.Run(folder, parsed.GetValue(MaxRank), ParallelWork.Loop(parsed.GetValue(CommonOptions.Threads), interrupt.Token));
+        var reports = merge.Run(folder, parsed.GetValue(MaxRank), ParallelWork.Loop(parsed.GetValue(CommonOptions.Threads), interrupt.Token), (report, number, count) =>
+        {
+            interrupt.Token.ThrowIfCancellationRequested();
+            ModuleProgress.Show(report.Module, number, count, error);
+        });
         folder.WriteText("mergekit_config.yml", recipes[0].Yaml);
         folder.Publish();
-        ProblemPrinter.Print(merge.Problems, error);
+        ProblemPrinter.Print([.. merge.Problems, .. decomposer.Notes], error);
         FactoringTable.Print(reports, target, output);
         return ExitCodes.Done;
     }

@@ -4,6 +4,7 @@ using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Moe;
 using MergeKit.Core.Recipes;
 using MergeKit.Inference.Ensembles;
+using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Cli.Commands;
 
@@ -18,7 +19,7 @@ internal static class PlanCommand
     {
         var command = new Command("plan", "Check a recipe and show what each output tensor would be made of, from headers and configurations alone.")
         {
-            RecipeFile, Output, Summary, CommonOptions.Json,
+            RecipeFile, Output, Summary, CommonOptions.Device, CommonOptions.Json,
         };
         CommonOptions.AddPlanOptions(command);
         command.SetAction(Execute);
@@ -31,6 +32,7 @@ internal static class PlanCommand
         var file = CommonOptions.Resolve(parsed, parsed.GetValue(RecipeFile)!);
         var documents = RecipeReader.ReadDocuments(file);
         var recipes = RecipeSet.BuildOrder<Recipe>([.. documents.OfType<Recipe>(), .. SearchPlan.Starts(documents, error)]);
+        using var decomposer = new ChosenDecomposer(parsed.GetValue(CommonOptions.Device));
         var (executable, shortage, reports) = (true, true, new List<System.Text.Json.Nodes.JsonNode?>());
         foreach (var recipe in recipes)
         {
@@ -40,7 +42,7 @@ internal static class PlanCommand
                 continue;
             }
 
-            using var plan = RecipePlanner.Plan(recipe, CommonOptions.ToPlanOptions(parsed, parsed.GetValue(Output)) with { Statistics = RecipeStatistics.Later });
+            using var plan = RecipePlanner.Plan(recipe, CommonOptions.ToPlanOptions(parsed, parsed.GetValue(Output)) with { Statistics = RecipeStatistics.Later, Decomposer = decomposer });
             executable &= plan.IsExecutable;
             shortage &= plan.Problems.All(problem => problem.Severity != Severity.Error || plan.Shortages.Contains(problem));
             if (parsed.GetValue(CommonOptions.Json))
@@ -50,6 +52,7 @@ internal static class PlanCommand
             ProblemPrinter.Print(plan.Problems, error);
         }
 
+        ProblemPrinter.Print(decomposer.Notes, error);
         foreach (var ensemble in documents.OfType<EnsembleRecipe>())
         {
             var plan = EnsemblePlan.Of(ensemble, new RecipeScope(file, documents), ModelOptions.Opener(CommonOptions.ToPlanOptions(parsed, null), default, default));

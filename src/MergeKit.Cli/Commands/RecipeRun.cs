@@ -6,6 +6,7 @@ using MergeKit.Core.Moe;
 using MergeKit.Core.Moe.Routers;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Recipes.Searching;
+using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Cli.Commands;
 
@@ -21,6 +22,9 @@ internal sealed class RecipeRun(PlanOptions options, Stages? stages, ResumeMode 
 
     /// <summary>The files beside the weights of a result, made in the folder that is about to be published; the last argument: whether it is the final one.</summary>
     public required Func<MergePlan, RouterStage?, string, bool, Dictionary<string, string>> Companions { get; init; }
+
+    /// <summary>Where models run whose routers' gates are worked out.</summary>
+    public required DeviceChoice Device { get; init; }
 
     /// <summary>Whether a result may stay in memory.</summary>
     public required Func<Recipe, bool> MayHold { get; init; }
@@ -53,7 +57,7 @@ internal sealed class RecipeRun(PlanOptions options, Stages? stages, ResumeMode 
             return null;
         display.ShowProblems(plan.Problems);
         RequireExecutable(plan);
-        var routers = RouterStage.Fill(plan, target, resume, display, cancellation);
+        var routers = RouterStage.Fill(plan, target, resume, Device, display, cancellation);
         var progress = new MergeProgress();
         var runner = new MergeRunner(plan, progress) { WorkFile = routers is null ? null : KeptGates.FileName };
         using (display.Follow(recipe.Name ?? Path.GetFileName(target), progress))

@@ -9,15 +9,20 @@ using MergeKit.Core.Numerics;
 using MergeKit.Core.Recipes;
 using MergeKit.Inference.Checking;
 using MergeKit.Inference.Moe;
+using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Cli.Commands;
 
 /// <summary>What a mixture of experts needs beside the merge: its routers are worked out before, and looked at before and after writing.</summary>
-internal sealed class RouterStage(Mixture mixture, MergePlan plan, RunDisplay display, CancellationToken cancellation)
+/// <param name="mixture">The mixture.</param>
+/// <param name="plan">Its plan.</param>
+/// <param name="probes">Opens the models that are run for it.</param>
+/// <param name="display">Where to report.</param>
+/// <param name="cancellation">Stops between steps.</param>
+internal sealed class RouterStage(Mixture mixture, MergePlan plan, RouterProbes probes, RunDisplay display, CancellationToken cancellation)
 {
     private const int TokensPerDomain = 2048, Window = 512;
-    private readonly GateFitter _fitter = new(mixture, plan.Options, new RouterProbes(plan.Options.Threads));
-    private readonly RouterProbes _probes = new(plan.Options.Threads);
+    private readonly GateFitter _fitter = new(mixture, plan.Options, probes);
     private readonly List<RouterReport> _reports = [];
 
     /// <summary>What the routers do, before and after writing; empty where that was not looked at.</summary>
@@ -27,13 +32,14 @@ internal sealed class RouterStage(Mixture mixture, MergePlan plan, RunDisplay di
     /// <param name="plan">The plan.</param>
     /// <param name="output">The folder to make: beside it an interrupted run has kept its routers.</param>
     /// <param name="resume">Whether those count.</param>
+    /// <param name="device">Where models are run.</param>
     /// <param name="display">Where to report.</param>
     /// <param name="cancellation">Stops between steps.</param>
-    public static RouterStage? Fill(MergePlan plan, string output, ResumeMode resume, RunDisplay display, CancellationToken cancellation)
+    public static RouterStage? Fill(MergePlan plan, string output, ResumeMode resume, DeviceChoice device, RunDisplay display, CancellationToken cancellation)
     {
         if (GateFitter.MixtureOf(plan) is not { } mixture)
             return null;
-        var stage = new RouterStage(mixture, plan, display, cancellation);
+        var stage = new RouterStage(mixture, plan, new RouterProbes(plan.Options.Threads, device), display, cancellation);
         if (mixture.Settings.NeedsStates)
             stage.FillKept(output, resume);
         else
@@ -51,9 +57,9 @@ internal sealed class RouterStage(Mixture mixture, MergePlan plan, RunDisplay di
         try
         {
             var domains = Domains();
-            using (var backbone = _probes.OpenPlanned("the backbone", mixture.DenseConfig, mixture.Backbone, mixture.Seed))
+            using (var backbone = probes.OpenPlanned("the backbone", mixture.DenseConfig, mixture.Backbone, mixture.Seed))
                 _reports.Add(Run("routers before writing", backbone, domains));
-            using (var written = _probes.OpenFolder(folder))
+            using (var written = probes.OpenFolder(folder))
                 _reports.Add(Run("routers as written", written, domains));
             display.ShowProblems(_reports[^1].Warnings());
         }
@@ -111,7 +117,7 @@ internal sealed class RouterStage(Mixture mixture, MergePlan plan, RunDisplay di
     private IReadOnlyList<ProbeDomain> Domains()
     {
         var texts = new ProbeTexts(mixture.TokenizerFolder, Window);
-        var own = texts.Domains(mixture, plan.Options, _probes.ReadTexts, TokensPerDomain);
+        var own = texts.Domains(mixture, plan.Options, probes.ReadTexts, TokensPerDomain);
         return own.Count > 0 ? own : [new ProbeDomain(CheckText.DataSet.Name, -1, texts.Windows(CheckText.DataSet.Documents, TokensPerDomain))];
     }
 }

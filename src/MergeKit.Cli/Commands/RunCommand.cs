@@ -3,6 +3,7 @@ using MergeKit.Cli.Display;
 using MergeKit.Core.Diagnostics;
 using MergeKit.Core.Evaluation.Data;
 using MergeKit.Inference.Checking;
+using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Cli.Commands;
 
@@ -57,12 +58,14 @@ internal static class RunCommand
         var outputPath = parsed.GetValue(Output) is { Length: > 0 } path ? Path.GetFullPath(CommonOptions.Resolve(parsed, path))
             : throw new InputException("OUT is empty; the name of a folder is wanted");
         using var interrupt = new Interrupt();
+        using var decomposer = new ChosenDecomposer(parsed.GetValue(CommonOptions.Device));
+        var display = new RunDisplay(error, parsed.GetValue(Quiet) || parsed.GetValue(CommonOptions.Json));
         var job = new RunJob
         {
             RecipePath = CommonOptions.Resolve(parsed, parsed.GetValue(Recipe)!),
             OutputPath = outputPath,
             IntermediatePath = parsed.GetValue(Intermediate) is { Length: > 0 } folder ? Path.GetFullPath(CommonOptions.Resolve(parsed, folder)) : null,
-            Options = CommonOptions.ToPlanOptions(parsed, outputPath) with { Statistics = RecipeStatistics.Now(parsed.GetValue(CommonOptions.Threads), error, interrupt.Token) },
+            Options = CommonOptions.ToPlanOptions(parsed, outputPath) with { Statistics = RecipeStatistics.Now(parsed.GetValue(CommonOptions.Threads), error, interrupt.Token), Decomposer = decomposer },
             Resume = parsed.GetValue(NoResume) ? Core.Merging.Execution.ResumeMode.Never
                 : parsed.GetValue(Resume) ? Core.Merging.Execution.ResumeMode.Require : Core.Merging.Execution.ResumeMode.WhenSame,
             HashInputs = parsed.GetValue(HashInputs),
@@ -77,7 +80,8 @@ internal static class RunCommand
             Device = parsed.GetValue(CommonOptions.Device),
             Cancellation = interrupt.Token,
         };
-        var results = job.Run(new RunDisplay(error, parsed.GetValue(Quiet) || parsed.GetValue(CommonOptions.Json)));
+        var results = job.Run(display);
+        display.ShowProblems(decomposer.Notes);
         if (parsed.GetValue(CommonOptions.Json))
             output.WriteLine(RunReport.Json(results, job.Review));
         else if (!parsed.GetValue(Quiet))

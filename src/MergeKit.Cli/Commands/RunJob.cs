@@ -76,7 +76,7 @@ internal sealed class RunJob
         try
         {
             using (var run = new RecipeRun(Options, order.Count > 1 ? stages : null, Resume, display, Cancellation)
-            { MayHold = MayHold, Companions = (plan, routers, folder, isFinal) => Companions(plan, routers, folder, isFinal, display) })
+            { Device = Device, MayHold = MayHold, Companions = (plan, routers, folder, isFinal) => Companions(plan, routers, folder, isFinal, display) })
                 foreach (var document in order)
                     if (run.Make(document as Recipe ?? Search((SearchRecipe)document, run, display), document == RecipeSet.Result(made) ? OutputPath : null) is { } result)
                         results.Add(result);

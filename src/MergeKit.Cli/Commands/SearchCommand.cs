@@ -5,6 +5,7 @@ using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Recipes;
 using MergeKit.Core.Recipes.Searching;
 using MergeKit.Core.Reports;
+using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Cli.Commands;
 
@@ -25,6 +26,7 @@ internal static class SearchCommand
     private static int Execute(ParseResult parsed)
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+        using var decomposer = new ChosenDecomposer(parsed.GetValue(CommonOptions.Device));
         using var interrupt = new Interrupt();
         var path = CommonOptions.Resolve(parsed, parsed.GetValue(Recipe)!);
         var documents = RecipeReader.ReadDocuments(path);
@@ -33,9 +35,9 @@ internal static class SearchCommand
         SearchParents.Check(documents);
         var (display, resume) = (new RunDisplay(error, parsed.GetValue(CommonOptions.Json)), parsed.GetValue(NoResume) ? ResumeMode.Never : ResumeMode.WhenSame);
         var folder = Path.GetFullPath(CommonOptions.Resolve(parsed, parsed.GetValue(Folder)!));
-        using var run = new RecipeRun(CommonOptions.ToPlanOptions(parsed, null) with { Statistics = RecipeStatistics.Now(parsed.GetValue(CommonOptions.Threads), error, interrupt.Token) },
+        using var run = new RecipeRun(CommonOptions.ToPlanOptions(parsed, null) with { Statistics = RecipeStatistics.Now(parsed.GetValue(CommonOptions.Threads), error, interrupt.Token), Decomposer = decomposer },
             Stages.In(Path.Combine(folder, "parents"), resume), resume, display, interrupt.Token)
-        { MayHold = _ => true, Companions = (plan, _, _, _) => new Dictionary<string, string> { ["mergekit_config.yml"] = plan.Recipe.Yaml } };
+        { Device = parsed.GetValue(CommonOptions.Device), MayHold = _ => true, Companions = (plan, _, _, _) => new Dictionary<string, string> { ["mergekit_config.yml"] = plan.Recipe.Yaml } };
         foreach (var recipe in RecipeSet.BuildOrder(SearchParents.Used(search, documents)).Cast<Recipe>())
             run.Make(recipe, null);
         run.Realise(search);

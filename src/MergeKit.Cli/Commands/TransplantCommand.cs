@@ -15,10 +15,10 @@ internal static class TransplantCommand
     private static readonly Argument<string> Donor = new("DONOR") { Description = "The model whose tokenizer it gets." };
     private static readonly Argument<string> Output = new("OUT") { Description = "The folder to make; must not exist or be empty." };
 
-    private static readonly Option<string> Method = Choice("--method", ["omp", "common_interpolation", "subword", "landmark_pca", "john_hewitt", "mean", "zero", "randn"],
-        "How rows of tokens are made that the model does not have: omp (sparse combinations of shared tokens), common_interpolation (nearest shared tokens), subword (pieces), landmark_pca (a linear map from shared tokens), john_hewitt (drawn with the mean and covariance of the model's rows), mean, zero, randn (noise).");
+    private static readonly Option<string> Method = Choice("--method", ["omp", "common_interpolation", "subword", "landmark_pca", "stb", "mp_rope", "john_hewitt", "mean", "zero", "randn"],
+        "How rows of tokens are made that the model does not have: omp (sparse combinations of shared tokens), common_interpolation (nearest shared tokens), subword (pieces), landmark_pca (a linear map from shared tokens), stb (a linear map through sparse bases of shared tokens), mp_rope (matching pursuit with rows turned by rotary positions), john_hewitt (drawn with the mean and covariance of the model's rows), mean, zero, randn (noise).");
 
-    private static readonly Option<int> K = new("--k", "-k") { Description = "The most shared tokens in a combination (omp), or the number of neighbours.", DefaultValueFactory = _ => 64, HelpName = "K" };
+    private static readonly Option<int> K = new("--k", "-k") { Description = "The most shared tokens in a combination (omp, stb, mp_rope), or the number of neighbours.", DefaultValueFactory = _ => 64, HelpName = "K" };
 
     private static readonly Option<string> Weights = Choice("--weight-scheme", ["distance_proportional", "barycentric", "least_squares"], "common_interpolation: how neighbours are weighted.");
     private static readonly Option<bool> Cosine = new("--cosine-similarity") { Description = "common_interpolation: nearest by the angle." };
@@ -35,14 +35,8 @@ internal static class TransplantCommand
 
     private static readonly Option<ulong> Seed = new("--random-seed") { Description = "john_hewitt, randn: decides the draws.", DefaultValueFactory = _ => 0, HelpName = "N" };
 
-    /// <summary>mergekit's further methods and filters, and what does their work here.</summary>
-    private static readonly Dictionary<string, string> NotBuilt = new(StringComparer.Ordinal)
-    {
-        ["stb"] = "its basis of tokens is published as a program only; omp makes sparse combinations of shared tokens too",
-        ["mp_rope"] = "how it weighs rotary positions is published as a program only; omp is the same pursuit without them",
-    };
-
-    private static readonly Option<bool> Magikarp = new("--magikarp") { Hidden = true };
+    private static readonly Option<bool> Magikarp = new("--magikarp") { Description = "Leave out tokens that look untrained: they count as shared only where both models have trained them, and get zeros where neither has." };
+    private static readonly Option<bool> NoMagikarp = new("--no-magikarp") { Description = "Do not (default)." };
     private static readonly Option<bool> Quiet = new("--quiet", "-q") { Description = "Print only problems." };
 
     public static Command Create()
@@ -61,13 +55,8 @@ internal static class TransplantCommand
         });
         var command = new Command("transplant-tokenizer", "Give a model another model's tokenizer, with rows made for the tokens that it does not have.")
         {
-            Model, Donor, Output, Method, K, Weights, Cosine, Subword, Bytes, Prefixes, Seed, Memory, Magikarp, CommonOptions.ShardSize, CommonOptions.Threads, Quiet,
+            Model, Donor, Output, Method, K, Weights, Cosine, Subword, Bytes, Prefixes, Seed, Memory, Magikarp, NoMagikarp, CommonOptions.ShardSize, CommonOptions.Threads, Quiet,
         };
-        command.Validators.Add(result =>
-        {
-            if (result.GetResult(Magikarp) is { Implicit: false })
-                result.AddError("--magikarp (leaving out badly trained tokens) is not built: 'mergekit inspect' shows rows of small norm, and --method common_interpolation or subword depends least on them");
-        });
         command.SetAction(Execute);
         return command;
     }
@@ -77,9 +66,7 @@ internal static class TransplantCommand
         var option = new Option<string>(name) { Description = description, DefaultValueFactory = _ => values[0], HelpName = string.Join('|', values) };
         option.Validators.Add(result =>
         {
-            if (result.Tokens is [{ Value: var given }] && NotBuilt.TryGetValue(given, out var instead))
-                result.AddError($"{name} {given} is not built: {instead}");
-            else if (result.Tokens is [{ Value: var other }] && !values.Contains(other, StringComparer.Ordinal))
+            if (result.Tokens is [{ Value: var other }] && !values.Contains(other, StringComparer.Ordinal))
                 result.AddError($"{name} is '{other}'; wanted one of {string.Join(", ", values)}.{Spelling.Hint(other, values)}");
         });
         return option;
@@ -121,6 +108,7 @@ internal static class TransplantCommand
         Subword = Parse<SubwordWeights>(parsed.GetValue(Subword)!),
         ByteMatch = Where(parsed.GetValue(Bytes)!),
         PrefixMatch = Where(parsed.GetValue(Prefixes)!),
+        WellTrainedOnly = parsed.GetValue(Magikarp) && !parsed.GetValue(NoMagikarp),
         Seed = parsed.GetValue(Seed),
         ProductBytes = parsed.GetValue(Memory),
     };

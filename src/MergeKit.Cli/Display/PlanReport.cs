@@ -21,6 +21,8 @@ internal static class PlanReport
             writer.WriteLine(TextTable.Clean(sentence));
         writer.WriteLine($"{plan.Jobs.Count} tensors, {plan.Parameters:N0} parameters, {plan.OutputBytes:N0} bytes in {Files(plan.Layout?.Shards.Count ?? 0)}; "
             + $"reads {plan.InputBytes:N0} bytes; {plan.WorkingBytes:N0} bytes of buffers on {plan.Options.Threads} threads");
+        if (plan.Matrices is { } matrices)
+            writer.WriteLine(matrices.Sentence);
     }
 
     public static JsonObject Json(MergePlan plan) => new()
@@ -32,6 +34,7 @@ internal static class PlanReport
         ["output_bytes"] = plan.OutputBytes,
         ["input_bytes"] = plan.InputBytes,
         ["buffer_bytes"] = plan.WorkingBytes,
+        ["decompositions"] = plan.Matrices is { } matrices ? Decompositions(matrices) : null,
         ["vocabulary"] = plan.Vocabulary is { Report: var report } ? VocabularyJson.Of(report) : null,
         ["problems"] = new JsonArray([.. plan.Problems.Select(problem => new JsonObject
         {
@@ -41,6 +44,16 @@ internal static class PlanReport
         })]),
         ["files"] = new JsonArray([.. plan.Layout?.Shards.Select(shard => new JsonObject { ["name"] = shard.FileName, ["bytes"] = shard.Length }) ?? []]),
         ["tensors"] = new JsonArray([.. plan.Jobs.Select(Tensor)]),
+    };
+
+    private static JsonObject Decompositions(MatrixCost cost) => new()
+    {
+        ["matrices"] = cost.Count,
+        ["largest"] = cost.Largest,
+        ["operations"] = cost.Operations,
+        ["seconds"] = cost.Seconds,
+        ["bytes"] = cost.Bytes,
+        ["place"] = cost.Place,
     };
 
     public static string Text(List<JsonNode?> plans) =>

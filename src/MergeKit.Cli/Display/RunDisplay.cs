@@ -39,12 +39,17 @@ internal sealed class RunDisplay(TextWriter writer, bool quiet)
         return $"{Bar(done, total)}  {done:N0}/{total:N0} {stage}  {Left(done, total, seconds):mm\\:ss} left ";
     });
 
-    private static string Text(string name, MergeProgress progress, double seconds)
+    /// <summary>The line of a merge: bytes, tensors, rate, time left, and the matrix that is decomposed.</summary>
+    internal static string Text(string name, MergeProgress progress, double seconds)
     {
         var (done, total) = (progress.Bytes, progress.TotalBytes);
         return $"{name}: {Bar(done, total)}  {progress.Tensors}/{progress.TotalTensors} tensors  {done / 1e9:F2}/{total / 1e9:F2} GB  "
-            + $"{done / 1e9 / seconds:F2} GB/s  {Left(done, total, seconds):mm\\:ss} left ";
+            + $"{done / 1e9 / seconds:F2} GB/s  {Left(done, total, seconds):mm\\:ss} left {Matrices(progress)}";
     }
+
+    /// <summary>How many matrices are decomposed, and which one is; the rest of the line is cleared, because names differ in length.</summary>
+    private static string Matrices(MergeProgress progress) =>
+        progress.TotalMatrices == 0 ? "" : $" {progress.Matrices}/{progress.TotalMatrices} matrices{(progress.Matrix is { } current ? $": {current}" : "")}\u001b[K";
 
     private static string Bar(long done, long total)
     {

@@ -29,8 +29,9 @@ public sealed class AdapterMerge(Recipe recipe, PlanOptions options)
     /// <param name="folder">The folder under construction.</param>
     /// <param name="maxRank">The most singular values kept; null: concatenated where that is exact, else the sum of the ranks.</param>
     /// <param name="loop">Where decompositions are done.</param>
+    /// <param name="done">Called after each module with its report, its number and the number of all.</param>
     /// <exception cref="InputException">The adapters or the recipe cannot be used; lists everything found.</exception>
-    public IReadOnlyList<FactoringReport> Run(OutputFolder folder, int? maxRank, ParallelLoop loop)
+    public IReadOnlyList<FactoringReport> Run(OutputFolder folder, int? maxRank, ParallelLoop loop, Action<FactoringReport, int, int>? done = null)
     {
         try
         {
@@ -39,7 +40,13 @@ public sealed class AdapterMerge(Recipe recipe, PlanOptions options)
             Problems = plan.Problems;
             if (!plan.IsExecutable)
                 throw new InputException(plan.Problems);
-            var made = plan.Jobs.Select(job => Make(job, maxRank, loop)).ToList();
+            var made = new List<(FactoredModule Module, FactoringReport Report)>();
+            foreach (var job in plan.Jobs)
+            {
+                made.Add(Make(job, maxRank, loop));
+                done?.Invoke(made[^1].Report, made.Count, plan.Jobs.Count);
+            }
+
             AdapterWriter.Write(folder, _adapters.Values.First().Config.BaseModel, [.. made.Select(one => one.Module).Where(module => module.Rank > 0)], [], [], _adapters.Values.First().Config.IsFanInFanOut);
             return made.ConvertAll(one => one.Report);
         }
@@ -101,7 +108,7 @@ public sealed class AdapterMerge(Recipe recipe, PlanOptions options)
 
     private (FactoredModule Module, FactoringReport Report) Make(TensorJob job, int? maxRank, ParallelLoop loop)
     {
-        var delta = MemoryMarshal.Cast<byte, float>(JobMemory.Make(job with { OutputType = DType.F32 }, options.Seed)).ToArray();
+        var delta = MemoryMarshal.Cast<byte, float>(JobMemory.Make(job with { OutputType = DType.F32 }, options.Seed, options.Decomposer)).ToArray();
         var (outputs, inputs) = (checked((int)job.Shape[0]), checked((int)job.Shape[1]));
         var parts = job.Sources.Select(source => (source, adapter: _adapters.FirstOrDefault(pair => pair.Key.ToString() == source.Model).Value))
             .Select(pair => (Adapter: (Adapter?)pair.adapter, Module: ((Adapter?)pair.adapter)?.Modules.GetValueOrDefault(job.Name))).ToList();
@@ -114,7 +121,7 @@ public sealed class AdapterMerge(Recipe recipe, PlanOptions options)
         }
 
         var rank = maxRank ?? parts.Sum(part => part.Module?.Rank ?? 0);
-        return Factoring.Of(job.Name, delta, outputs, inputs, isEmbedding, new FactoringOptions(rank, true, 0, type, options.Seed), loop);
+        return Factoring.Of(job.Name, delta, outputs, inputs, isEmbedding, new FactoringOptions(rank, true, 0, type, options.Seed) { Decomposer = options.Decomposer }, loop);
     }
 
     /// <summary>The factor of each source's delta where the method is linear in the deltas, else null.</summary>

@@ -6,7 +6,6 @@ namespace MergeKit.Core.Merging;
 /// <summary>Whole task-vector matrices for methods that decompose them: held in double precision, with the shorter side as rows.</summary>
 internal sealed class DeltaMatrix(TensorInputs inputs)
 {
-    private const int Sequential = 64;
     private readonly long _columns = inputs.Job.Shape[^1];
 
     /// <summary>The most elements of a matrix that can be decomposed.</summary>
@@ -56,15 +55,14 @@ internal sealed class DeltaMatrix(TensorInputs inputs)
         return rows;
     }
 
-    /// <summary>A loop over the workers; short ones stay on this worker.</summary>
-    public void Loop(int count, Action<int> body)
-    {
-        if (count >= Sequential)
-            inputs.ForEach(count, (index, _) => body(index));
-        else
-            for (var i = 0; i < count; i++)
-                body(i);
-    }
+    /// <summary>A loop over the workers.</summary>
+    public void Loop(int count, Action<int> body) => inputs.ForEach(count, (index, _) => body(index));
+
+    /// <summary>Decomposes a matrix of this shape, or another with no more rows than columns.</summary>
+    public ThinSvd Decompose(double[][] rows) => inputs.Decompose(rows, Loop);
+
+    /// <summary>The decomposition of one such matrix.</summary>
+    public static MatrixTask Task(TensorJob job) => MatrixTask.SingularValues(job.Shape[0], job.Shape[1]);
 
     /// <summary>The elementwise step R = W_b + lambda M, with M made row by row.</summary>
     public ChunkCombiner Add(double lambda, Action<Action<int, double[]>> make)

@@ -59,6 +59,9 @@ public abstract class MergeMethod
     /// <param name="threads">Workers that may help with it.</param>
     public virtual long WorkingBytes(TensorJob job, int threads) => 0;
 
+    /// <summary>The matrices that <see cref="Prepare"/> decomposes.</summary>
+    public virtual IEnumerable<MatrixTask> Decompositions(TensorJob job) => [];
+
     /// <summary>What happens to embeddings of different sizes.</summary>
     public virtual VocabularyCut VocabularyCut => VocabularyCut.None;
 

@@ -77,6 +77,12 @@ public sealed class TensorInputs
         return sums;
     }
 
+    /// <summary>Decomposes a matrix with no more rows than columns, which is overwritten; counts it in the run's progress.</summary>
+    public ThinSvd Decompose(double[][] rows, ParallelLoop loop) => _worker.Matrices.Decompose(Job.Name, rows, loop);
+
+    /// <summary>Solves S X = T in place by Cholesky's decomposition, counted likewise.</summary>
+    public void Solve(double[][] left, double[][] right, ParallelLoop loop) => _worker.Matrices.Solve(Job.Name, left, right, loop);
+
     /// <summary>The random words of one source.</summary>
     public CounterRandom RandomFor(int source) => new(Seed, Job.Name, source);
 

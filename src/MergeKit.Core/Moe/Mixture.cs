@@ -8,6 +8,8 @@ namespace MergeKit.Core.Moe;
 /// <summary>What a planned mixture is made of, as far as its routers need to know it.</summary>
 public sealed class Mixture
 {
+    private const int DefaultWindow = 512;
+
     /// <summary>What the user asked for.</summary>
     public required MoeSettings Settings { get; init; }
 
@@ -34,6 +36,12 @@ public sealed class Mixture
 
     /// <summary>Width of the hidden states.</summary>
     public required int Hidden { get; init; }
+
+    /// <summary>The most tokens of a sequence.</summary>
+    public required int Context { get; init; }
+
+    /// <summary>Tokens of one piece of calibration text.</summary>
+    public int Window => Settings.Calibration.Window ?? Math.Min(DefaultWindow, Context);
 
     /// <summary>The layers that are mixtures.</summary>
     public required IReadOnlyList<int> Layers { get; init; }

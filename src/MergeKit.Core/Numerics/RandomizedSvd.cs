@@ -14,6 +14,7 @@ public sealed record RandomizedSvd(double[] Values, double[][] Left, double[][] 
     private const int PowerIterations = 8;
     private const int SmallSide = 512;
     private const int BlockColumns = 512;
+    private const double OperationsPerSecond = 3e9;
 
     /// <summary>At most <paramref name="rank"/> triplets; fewer where the matrix has no more.</summary>
     /// <param name="matrix">Row-major elements.</param>
@@ -21,22 +22,33 @@ public sealed record RandomizedSvd(double[] Values, double[][] Left, double[][] 
     /// <param name="columns">Its columns.</param>
     /// <param name="rank">How many are wanted.</param>
     /// <param name="random">Where the subspace comes from.</param>
+    /// <param name="decomposer">What decomposes whole matrices; one that prefers them whole gets this one.</param>
     /// <param name="loop">Where the work is done.</param>
-    public static RandomizedSvd Of(float[] matrix, int rows, int columns, int rank, CounterRandom random, ParallelLoop loop)
+    public static RandomizedSvd Of(float[] matrix, int rows, int columns, int rank, CounterRandom random, IDecomposer decomposer, ParallelLoop loop)
     {
         var side = Math.Min(rows, columns);
-        var width = Math.Min(side, rank + Math.Max(Oversampling, rank));
-        var (values, left, right) = side <= SmallSide || 2 * width > side
-            ? Exact(matrix, rows, columns, loop)
+        var width = (int)Width(side, rank);
+        var (values, left, right) = IsWhole(rows, columns, rank, decomposer)
+            ? Exact(matrix, rows, columns, decomposer, loop)
             : Projected(matrix, rows, columns, width, random, loop);
         var keep = Math.Min(rank, values.Length);
         return new RandomizedSvd(values[..keep], left[..keep], right[..keep]);
     }
 
-    /// <summary>Floating-point operations of the projection, about.</summary>
-    public static double Cost(long rows, long columns, int rank) => 2.0 * rows * columns * (rank + Math.Max(Oversampling, rank)) * (2 * PowerIterations + 2);
+    /// <summary>What a matrix costs, about.</summary>
+    public static DecompositionCost Cost(long rows, long columns, int rank, IDecomposer decomposer, int threads)
+    {
+        var (shorter, longer) = (Math.Min(rows, columns), Math.Max(rows, columns));
+        var operations = 2.0 * rows * columns * Width(shorter, rank) * (2 * PowerIterations + 2);
+        return IsWhole(rows, columns, rank, decomposer) ? decomposer.Cost(shorter, longer, threads) : new DecompositionCost(operations, operations / (OperationsPerSecond * threads));
+    }
 
-    private static (double[], double[][], double[][]) Exact(float[] matrix, int rows, int columns, ParallelLoop loop)
+    private static bool IsWhole(long rows, long columns, int rank, IDecomposer decomposer) =>
+        Math.Min(rows, columns) is var side && (decomposer.PrefersWhole || side <= SmallSide || 2 * Width(side, rank) > side);
+
+    private static long Width(long side, int rank) => Math.Min(side, rank + Math.Max(Oversampling, rank));
+
+    private static (double[], double[][], double[][]) Exact(float[] matrix, int rows, int columns, IDecomposer decomposer, ParallelLoop loop)
     {
         var turned = rows > columns;
         var lines = new double[Math.Min(rows, columns)][];
@@ -47,7 +59,7 @@ public sealed record RandomizedSvd(double[] Values, double[][] Left, double[][] 
                 lines[i][j] = turned ? matrix[(long)j * columns + i] : matrix[(long)i * columns + j];
         }
 
-        var svd = ThinSvd.Of(lines, loop);
+        var svd = decomposer.Decompose(lines, loop);
         return turned ? (svd.Values, svd.Right, svd.Left) : (svd.Values, svd.Left, svd.Right);
     }
 

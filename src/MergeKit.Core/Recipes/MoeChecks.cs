@@ -15,6 +15,7 @@ internal static class MoeChecks
             problems.Error($"{count} experts; at most {MostExperts} are supported", fields.PlaceOf("experts"));
         CheckEntropy(moe, (int)count, fields, problems);
         CheckPrompts(moe, fields, problems);
+        CheckUnused(moe, fields, problems);
         foreach (var expert in moe.Experts.Concat(moe.Shared).Where(expert => expert.NoiseScale < 0))
             problems.Error($"'noise_scale' of '{expert.Model}' is {expert.NoiseScale}; wanted a number of at least 0", expert.Location);
         foreach (var shared in moe.Shared.Where(expert => expert.Copies > 1))
@@ -27,6 +28,15 @@ internal static class MoeChecks
     {
         if (moe.Calibration.TargetEntropy is { } target && !(target > 0 && target < Math.Log(count)))
             problems.Error($"'target_entropy' is {target}; with {count} experts wanted a number between 0 and ln {count} = {Math.Log(count):0.####}", fields.PlaceOf("calibration"));
+    }
+
+    /// <summary>Keys that the way of making gates does not look at.</summary>
+    private static void CheckUnused(MoeSettings moe, Fields fields, ProblemList problems)
+    {
+        if (fields["calibration"] is not null && moe.Gate != GateMode.Calibrated)
+            problems.Warning($"'calibration' has no effect with gate_mode: {fields.Text("gate_mode") ?? "hidden"}; gate_mode: calibrated is what it is for", fields.PlaceOf("calibration"));
+        if (moe.GateInput is not null && !moe.NeedsStates)
+            problems.Warning($"'gate_input' has no effect with gate_mode: {fields.Text("gate_mode")}, which looks at no states", fields.PlaceOf("gate_input"));
     }
 
     private static void CheckPrompts(MoeSettings moe, Fields fields, ProblemList problems)

@@ -59,7 +59,7 @@ internal static class MoeDocument
         new("labels", KeyType.Text, "Which expert a piece of text belongs to: domain (the one it is given for) or likelihood (the one that makes it most likely)."),
         new("ridge", KeyType.Number, "The ridge, as a share of the states' mean square."),
         new("tokens", KeyType.Count, "Most tokens that are run, of all experts' texts together."),
-        new("window", KeyType.Count, "Tokens of one piece of text."),
+        new("window", KeyType.Count, "Tokens of one piece of text; left out: 512, or the model's context where that is shorter."),
     ]);
 
     /// <summary>The keys of a mixture-of-experts document.</summary>
@@ -145,7 +145,7 @@ internal static class MoeDocument
             Labels = Choice(fields, "labels", LabelKinds) ?? settings.Labels,
             Ridge = ridge,
             Tokens = fields.Integer("tokens", 1) ?? settings.Tokens,
-            Window = fields.Integer("window", 2) ?? settings.Window,
+            Window = fields.Integer("window", 2),
         };
     }
 

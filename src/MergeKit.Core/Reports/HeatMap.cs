@@ -10,6 +10,7 @@ internal static class HeatMap
     private const int Top = 96;
     private const int CellWidth = 46;
     private const int CellHeight = 18;
+    private const int LegendRows = 5;
 
     /// <param name="title">For readers of the text alone.</param>
     /// <param name="cells">The cells; rows and columns in the order of their first appearance.</param>
@@ -19,7 +20,7 @@ internal static class HeatMap
         var layers = cells.Select(cell => cell.Row).Distinct(StringComparer.Ordinal).ToList();
         var components = cells.Select(cell => cell.Column).Distinct(StringComparer.Ordinal).ToList();
         var full = top ?? cells.Select(cell => cell.Value).Where(double.IsFinite).DefaultIfEmpty(0).Max();
-        var (width, height) = (Left + (components.Count * CellWidth) + 160, Top + (layers.Count * CellHeight) + 8);
+        var (width, height) = (Left + (components.Count * CellWidth) + 160, Top + (Math.Max(layers.Count, LegendRows) * CellHeight) + 8);
         var svg = new StringBuilder();
         svg.Append(CultureInfo.InvariantCulture, $"<svg role=\"img\" aria-label=\"{Html.Escape(title)}\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">\n");
         foreach (var (column, component) in components.Index())
@@ -41,9 +42,9 @@ internal static class HeatMap
 
     private static void Legend(StringBuilder svg, double full, int x)
     {
-        for (var i = 0; i <= 4; i++)
-            svg.Append(CultureInfo.InvariantCulture, $"<rect class=\"cell\" x=\"{x}\" y=\"{Top + (i * CellHeight)}\" width=\"18\" height=\"{CellHeight}\" fill-opacity=\"{Opacity(i / 4.0, 1):0.###}\"/>")
-                .Append(CultureInfo.InvariantCulture, $"<text class=\"soft\" x=\"{x + 24}\" y=\"{Top + (i * CellHeight) + 13}\">{Numbers.Text(full * i / 4)}</text>\n");
+        for (var i = 0; i < LegendRows; i++)
+            svg.Append(CultureInfo.InvariantCulture, $"<rect class=\"cell\" x=\"{x}\" y=\"{Top + (i * CellHeight)}\" width=\"18\" height=\"{CellHeight}\" fill-opacity=\"{Opacity(i / (LegendRows - 1.0), 1):0.###}\"/>")
+                .Append(CultureInfo.InvariantCulture, $"<text class=\"soft\" x=\"{x + 24}\" y=\"{Top + (i * CellHeight) + 13}\">{Numbers.Text(full * i / (LegendRows - 1))}</text>\n");
     }
 
     private static double Opacity(double value, double full) =>

@@ -173,6 +173,6 @@ public interface IBackend : IDisposable
     /// <summary>Copies rows to another buffer, which then has these only.</summary>
     void CopyRows(IBuffer source, ReadOnlySpan<int> rows, IBuffer destination);
 
-    /// <summary>Copies one row to the host.</summary>
+    /// <summary>Copies rows to the host: <paramref name="row"/> and those after it, as many as <paramref name="values"/> holds.</summary>
     void Read(IBuffer source, int row, Span<float> values);
 }

@@ -1,3 +1,4 @@
+using MergeKit.Core.Architectures;
 using MergeKit.Core.Checkpoints;
 using MergeKit.Core.Moe;
 using MergeKit.Core.Recipes;
@@ -7,7 +8,7 @@ using MergeKit.Inference.Runtime;
 
 namespace MergeKit.Inference.Moe;
 
-/// <summary>Runs a model on the CPU and shows the states that its routers see, or would see.</summary>
+/// <summary>Runs a model and shows the states that its routers see, or would see.</summary>
 public sealed class RouterProbe : IRouterProbe, IForwardObserver
 {
     private readonly Engine _engine;
@@ -25,9 +26,14 @@ public sealed class RouterProbe : IRouterProbe, IForwardObserver
     /// <summary>Opens a model.</summary>
     /// <param name="config">Its configuration.</param>
     /// <param name="source">Its tensors; disposed of with the probe.</param>
-    /// <param name="threads">Workers.</param>
-    public static RouterProbe Open(ModelConfig config, IWeightSource source, int threads) =>
-        new(Engine.Create(config, source, encoder: false, (_, _, network, _) => new CpuBackend(network, threads)));
+    /// <param name="threads">Workers on the CPU.</param>
+    /// <param name="device">Where it runs.</param>
+    public static RouterProbe Open(ModelConfig config, IWeightSource source, int threads, DeviceChoice device = default) =>
+        new(Engine.Create(config, source, encoder: false, new BackendFactory(device, threads).Create));
+
+    /// <summary>Opens a model on a backend.</summary>
+    internal static RouterProbe Open(ModelConfig config, IWeightSource source, Func<NetworkSpec, IBackend> createBackend) =>
+        new(Engine.Create(config, source, encoder: false, (_, _, network, _) => createBackend(network)));
 
     /// <inheritdoc/>
     public void Run(IReadOnlyList<int[]> sequences, GateInput input, IReadOnlyList<int> layers, StateVisitor visit, CancellationToken cancellation)
@@ -131,8 +137,7 @@ public sealed class RouterProbe : IRouterProbe, IForwardObserver
     private Span<float> Copy(IBuffer buffer)
     {
         var values = new float[(long)buffer.Rows * buffer.Columns];
-        for (var row = 0; row < buffer.Rows; row++)
-            _engine.Backend.Read(buffer, row, values.AsSpan(row * buffer.Columns, buffer.Columns));
+        _engine.Backend.Read(buffer, 0, values);
         return values;
     }
 }

@@ -57,8 +57,7 @@ internal sealed class Tracer : IForwardObserver
         if (!_options.HiddenStates)
             return;
         var values = new float[(long)hidden.Rows * hidden.Columns];
-        for (var row = 0; row < hidden.Rows; row++)
-            _engine.Backend.Read(hidden, row, values.AsSpan(row * hidden.Columns, hidden.Columns));
+        _engine.Backend.Read(hidden, 0, values);
         _hidden.Add(values);
     }
 

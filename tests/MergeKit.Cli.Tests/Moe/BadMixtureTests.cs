@@ -50,6 +50,17 @@ public sealed class BadMixtureTests : IDisposable
         Assert.False(Directory.Exists(_scratch.Join("out")));
     }
 
+    [Theory]
+    [InlineData("gate_mode: random\ncalibration: {tokens: 5}", "r.yml:3:1: warning: 'calibration' has no effect with gate_mode: random")]
+    [InlineData("gate_mode: uniform_random\ngate_input: router", "r.yml:3:1: warning: 'gate_input' has no effect with gate_mode: uniform_random")]
+    public void Keys_without_effect_are_told_of(string keys, string message)
+    {
+        File.WriteAllText(_scratch.Join("r.yml"), $"base_model: a\n{keys}\nexperts: [{{source_model: a}}, {{source_model: b}}]\n");
+        var run = CommandLine.Run(["run", "r.yml", "out", "--no-check", "--working-directory", _scratch.Path]);
+        Assert.True(run.ExitCode == 0, run.ToString());
+        Assert.Contains(message, run.Error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Without_a_base_the_key_is_named()
     {

@@ -21,13 +21,13 @@ internal static class DenseModel
 
     private static readonly int[][] Sequences = [[3, 17, 5, 5, 29, 0, 11, 23, 8, 40], [1, 2, 3]];
 
-    /// <summary>Writes a model of three layers; its values depend on the seed.</summary>
-    public static string Write(string folder, string kind, int seed, DType type = DType.F32, int inner = 24)
+    /// <summary>Writes a model of three layers and four heads; its values depend on the seed.</summary>
+    public static string Write(string folder, string kind, int seed, DType type = DType.F32, int inner = 24, int hidden = 32)
     {
         var json = JsonNode.Parse(kind)!.AsObject();
         foreach (var (key, value) in new Dictionary<string, JsonNode>
         {
-            ["hidden_size"] = 32,
+            ["hidden_size"] = hidden,
             ["intermediate_size"] = inner,
             ["num_hidden_layers"] = 3,
             ["num_attention_heads"] = 4,
@@ -37,10 +37,12 @@ internal static class DenseModel
             ["torch_dtype"] = type.TorchName(),
         })
             json[key] = value;
+        if (json["head_dim"] is not null)
+            json["head_dim"] = hidden / 4;
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "config.json"), json.ToJsonString());
         var config = ModelConfig.Read(folder);
-        SafetensorsFile.Write(Path.Combine(folder, "model.safetensors"), ArchitectureCatalog.Get(config).Weights(config).Select(weight => Filled(weight, type, seed)));
+        SafetensorsFile.Write(Path.Combine(folder, "model.safetensors"), ArchitectureCatalog.Get(config).Weights(config).Select(weight => Filled(weight, type, seed, 16 * MathF.Sqrt(32f / hidden))));
         return folder;
     }
 
@@ -55,11 +57,11 @@ internal static class DenseModel
     /// <summary>The largest difference between two models' logits.</summary>
     public static double Distance(string a, string b) => Logits(a).Zip(Logits(b), (x, y) => Math.Abs((double)x - y)).Max();
 
-    private static LoadedTensor Filled(WeightSpec weight, DType type, int seed)
+    private static LoadedTensor Filled(WeightSpec weight, DType type, int seed, float matrix)
     {
         var tensor = SyntheticModel.Filled(weight.Name, DType.F32, [.. weight.Shape!], seed);
-        var scale = weight.Role == TensorRole.Norm ? 4f : weight.Shape!.Count > 1 ? 8f : 1f;
-        float[] values = [.. tensor.Values().Select(value => (float)(value * scale * 2) + (weight.Role == TensorRole.Norm ? 1 : 0))];
+        var scale = weight.Role == TensorRole.Norm ? 8f : weight.Shape!.Count > 1 ? matrix : 2f;
+        float[] values = [.. tensor.Values().Select(value => (float)(value * scale) + (weight.Role == TensorRole.Norm ? 1 : 0))];
         var bytes = new byte[values.Length * type.Size()];
         TensorCodec.Encode(type, values, bytes);
         return new LoadedTensor(weight.Name, type, tensor.Shape, bytes);

@@ -64,6 +64,37 @@ public sealed class MixtureProofTests : IDisposable
         Assert.InRange(DenseModel.Distance(dense, _scratch.Join("out")), 0, 1e-5);
     }
 
+    /// <summary>Of several shared experts each has the noise that its own entry asks for, before its factor.</summary>
+    [Theory]
+    [InlineData("deepseek", DenseModel.Llama)]
+    [InlineData("qwen", DenseModel.Qwen2)]
+    public void Each_of_several_shared_experts_has_its_own_noise(string format, string kind)
+    {
+        DenseModel.Write(_scratch.Join("dense"), kind, 1);
+        string Recipe(string noise) => $"base_model: dense\narchitecture: {format}\ngate_mode: random\nexperts:\n- {{source_model: dense, copies: 2}}\n"
+            + $"shared_experts:\n- {{source_model: dense, residual_scale: 0.5}}\n- {{source_model: dense, residual_scale: 0.25, noise_scale: {noise}}}\n";
+        Run("plain", Recipe("0"));
+        Run("noisy", Recipe("0.125"));
+        Run("again", Recipe("0.125"), "--num-threads", "1", "--chunk-size", "16384");
+        var (plain, noisy, again) = (LoadedTensor.LoadAll(_scratch.Join("plain")), LoadedTensor.LoadAll(_scratch.Join("noisy")), LoadedTensor.LoadAll(_scratch.Join("again")));
+        Assert.All(noisy, pair => Assert.Equal(pair.Value.Bytes, again[pair.Key].Bytes));
+        var seen = new HashSet<double>();
+        foreach (var (name, tensor) in noisy.Where(pair => pair.Key.Contains(".shared_expert", StringComparison.Ordinal) && pair.Key.EndsWith("_proj.weight", StringComparison.Ordinal)))
+        {
+            var down = name.Contains("down_proj", StringComparison.Ordinal);
+            var (columns, scale) = ((int)tensor.Shape[1], down ? 0.25 : 1);
+            double[] added = [.. tensor.Values().Zip(plain[name].Values(), (a, b) => (a - b) / scale / 0.125)];
+            var second = added.Where((_, i) => down ? i % columns >= columns / 2 : i >= added.Length / 2).ToList();
+            Assert.Equal(added.Length / 2, second.Count);
+            Assert.All(added.Where((_, i) => down ? i % columns < columns / 2 : i < added.Length / 2), value => Assert.Equal(0, value));
+            Assert.InRange(second.Average(), -0.15, 0.15);
+            Assert.InRange(second.Sum(value => value * value) / second.Count, 0.8, 1.2);
+            Assert.True(seen.Add(second[0]), $"{name} has another tensor's noise");
+        }
+
+        Assert.Equal(9, seen.Count);
+    }
+
     [Fact]
     public void Every_token_goes_to_one_expert_where_the_router_says_so_and_the_others_are_empty()
     {

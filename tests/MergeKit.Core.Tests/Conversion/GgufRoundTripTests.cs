@@ -31,6 +31,7 @@ public sealed class GgufRoundTripTests : IDisposable
         { "gpt2", "{}" }, { "stablelm", "{}" }, { "stablelm", """{"qk_layernorm": true, "use_parallel_residual": true}""" }, { "starcoder2", "{}" }, { "falcon_7b", "{}" },
         { "falcon_40b", "{}" }, { "cohere", "{}" }, { "cohere", """{"use_qk_norm": true, "num_hidden_layers": 64}""" }, { "deepseek_v3", LatentYarn },
         { "deepseek_v2", """{"topk_method": "greedy", "rope_scaling": null}""" }, { "deepseek_v2", """{"q_lora_rank": null, "num_hidden_layers": 27, "topk_method": "greedy", "rope_scaling": null}""" },
+        { "gpt_neox", "{}" }, { "gpt_neox", """{"use_parallel_residual": false}""" }, { "gpt_oss", """{"rope_scaling": {"rope_type": "yarn", "factor": 32, "original_max_position_embeddings": 16, "beta_fast": 32, "beta_slow": 1, "truncate": false}}""" },
         { "llama_mha", """{"architectures": ["Olmo2ForCausalLM"], "model_type": "olmo2"}""" },
     };
 
@@ -45,7 +46,7 @@ public sealed class GgufRoundTripTests : IDisposable
         Directory.CreateDirectory(_scratch.Join("out"));
         using var model = ModelInput.Open(original);
         var notes = GgufExport.Write(path, model.Config!, model.Checkpoint, model.Folder, GgufOutput.F32, TestContext.Current.CancellationToken);
-        Assert.All(notes, note => Assert.Matches("no tokenizer.json|window of|chooses among all", note.Message));
+        Assert.All(notes, note => Assert.Matches("no tokenizer.json|window of|chooses among all|YaRN's ramp", note.Message));
         using var read = ModelInput.Open(path);
         foreach (var tensor in model.Checkpoint.Tensors)
             Compare(model.Checkpoint, tensor, read.Checkpoint);
@@ -66,6 +67,10 @@ public sealed class GgufRoundTripTests : IDisposable
     [InlineData("deepseek_v3", "{}", "rotations")]
     [InlineData("cohere", """{"use_qk_norm": true}""", "norms of queries and keys")]
     [InlineData("deepseek_v2", """{"q_lora_rank": null, "rope_scaling": null}""", "without a latent")]
+    [InlineData("gpt_oss", "{}", "ramp is from 2 to 0.25")]
+    [InlineData("gpt_oss", """{"swiglu_limit": 5.0}""", "clamps gates and ups")]
+    [InlineData("gpt_oss", """{"layer_types": ["full_attention", "sliding_attention"]}""", "every 2th layer")]
+    [InlineData("gpt_neox", """{"attention_bias": false}""", "biases in attention")]
     [InlineData("llama_mha", """{"hidden_act": "gelu"}""", "activation is Gelu")]
     public void What_llama_cpp_cannot_follow_is_refused_and_nothing_is_written(string name, string changes, string seen)
     {

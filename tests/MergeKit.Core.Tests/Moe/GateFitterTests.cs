@@ -51,9 +51,9 @@ public class GateFitterTests
 
     /// <summary>A state is 3 e_0 (what all have in common) + 1 e_1 or e_2 by domain + noise.</summary>
     [Theory]
-    [InlineData("", 0.75)]
-    [InlineData("calibration: {target_entropy: 0.5}\n", 0.6)]
-    public void Texts_whose_states_can_be_told_apart_are(string more, double certain)
+    [InlineData("", 0.75, 0.3466)] // half of ln 2
+    [InlineData("calibration: {target_entropy: 0.5}\n", 0.6, 0.5)]
+    public void Texts_whose_states_can_be_told_apart_are(string more, double certain, double entropy)
     {
         var (sums, code) = (string.Concat(Enumerable.Repeat("12+3=15\n", 600)), string.Concat(Enumerable.Repeat("int main\n", 600)));
         var mark = new ProbeTexts(Path.Combine(Models, "base"), 512).Windows([code], 100000)[0][1];
@@ -70,6 +70,7 @@ public class GateFitterTests
                 var logits = RouterSurvey.Logits(gates.Rows, State((0, 3), (place, 1)))[0];
                 ExpertRouting.Softmax<double>(logits);
                 Assert.True(logits[domain] > certain, $"domain {domain} has the probability {logits[domain]}");
+                Assert.Equal(entropy, RouterStatistics.Entropy(logits), 0.05);
             }
     }
 

@@ -51,7 +51,7 @@ public class SolverTests
     {
         var dice = new SplitMix(9);
         var matrix = dice.Array((long)rows * columns);
-        var svd = RandomizedSvd.Of(matrix, rows, columns, rank, new CounterRandom(1, "t", 0), Loop);
+        var svd = RandomizedSvd.Of(matrix, rows, columns, rank, new CounterRandom(1, "t", 0), new CpuDecomposer(), Loop);
         var exact = ThinSvd.Of([.. Enumerable.Range(0, Math.Min(rows, columns)).Select(i => Enumerable.Range(0, Math.Max(rows, columns))
             .Select(j => (double)(rows <= columns ? matrix[i * columns + j] : matrix[j * columns + i])).ToArray())], Loop);
         double Rest(double[] values) => Math.Sqrt(exact.Values.Sum(value => value * value) - values.Take(rank).Sum(value => value * value));

@@ -39,6 +39,33 @@ public class ThinSvdTests
         Assert.Empty(ThinSvd.Of([], Here).Values);
     }
 
+    /// <summary>Known factors with spectra that are hard: graded over twelve decades, repeated values, most of them zero.</summary>
+    [Theory]
+    [InlineData(60, 61, "graded")]
+    [InlineData(130, 130, "graded")]
+    [InlineData(70, 300, "repeated")]
+    [InlineData(150, 151, "deficient")]
+    [InlineData(33, 129, "deficient")]
+    public void Finds_the_values_and_the_polar_factor_of_hard_spectra(int rows, int columns, string spectrum)
+    {
+        var (u, v) = (ThinSvd.Of(Matrix(rows, rows), Here), ThinSvd.Of(Matrix(rows, columns), Here));
+        var rank = spectrum == "deficient" ? rows / 4 : rows;
+        var values = Enumerable.Range(0, rank).Select(k => spectrum switch { "graded" => Math.Pow(10, -12.0 * k / rows), "repeated" => 3.0 - k / 30, _ => 5.0 - (double)k / rank }).ToArray();
+        double[][] matrix = new double[rows][], polar = new double[rows][], found = new double[rows][];
+        ThinSvd.Compose(u.Left[..rank], values, v.Right[..rank], rows, Here, (i, row) => matrix[i] = row);
+        ThinSvd.Compose(u.Left[..rank], [.. values.Select(_ => 1.0)], v.Right[..rank], rows, Here, (i, row) => polar[i] = row);
+        var svd = ThinSvd.Of([.. matrix.Select(row => (double[])row.Clone())], Here);
+        Assert.Equal(rank, svd.Values.Length);
+        for (var k = 0; k < rank; k++)
+            Assert.Equal(values[k], svd.Values[k], 1e-14 * rows);
+        Orthonormal(svd.Left);
+        Orthonormal(svd.Right);
+        svd.Polar(1, rows, Here, (i, row) => found[i] = row);
+        for (var i = 0; i < rows; i++)
+            for (var j = 0; j < columns; j++)
+                Assert.Equal(polar[i][j], found[i][j], spectrum == "graded" ? 1e-3 : 1e-12); // what rounding the product leaves of the smallest directions
+    }
+
     [Fact]
     public void Bits_do_not_depend_on_threads()
     {

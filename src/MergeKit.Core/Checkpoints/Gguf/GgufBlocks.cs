@@ -19,11 +19,20 @@ internal static class GgufBlocks
             case GgufType.Q5_0: Nibbles(block[6..22], block[2..6], Half(block, 0), 0, 16, y); break;
             case GgufType.Q5_1: Nibbles(block[8..24], block[4..8], Half(block, 0), Half(block, 2), 0, y); break;
             case GgufType.Q8_0: Bytes(block, y); break;
+            case GgufType.MXFP4: Microscaled(block, y); break;
             case GgufType.Q4_K: Mixed(block, default, block[16..144], y); break;
             case GgufType.Q5_K: Mixed(block, block[16..48], block[48..176], y); break;
             case GgufType.Q6_K: SixBit(block, y); break;
             default: throw new InputException($"GGUF type {type} has no blocks");
         }
+    }
+
+    /// <summary>32 4-bit floats (E2M1) times a power of two, whose exponent comes first.</summary>
+    private static void Microscaled(ReadOnlySpan<byte> block, Span<float> y)
+    {
+        var scale = Stored.Mxfp4Content.PowerOfTwo(block[0]);
+        for (var j = 0; j < 16; j++)
+            (y[j], y[j + 16]) = (Stored.Mxfp4Content.Value(block[j + 1] & 15) * scale, Stored.Mxfp4Content.Value(block[j + 1] >> 4) * scale);
     }
 
     /// <summary>32 elements d (q - zero) + m; the low halves are the first 16, the fifth bits (if any) stand in a word of their own.</summary>

@@ -28,6 +28,8 @@ internal sealed class GgufConfig(GgufHeader header, GgufFamily family)
             case "falcon": Falcon(); break;
             case "qwen2moe" or "qwen3moe": QwenExperts(); break;
             case "deepseek2": DeepSeek(); break;
+            case "gpt-oss": GptOss(); break;
+            case "gptneox": GptNeoX(); break;
             default: Others(); break;
         }
 
@@ -53,12 +55,12 @@ internal sealed class GgufConfig(GgufHeader header, GgufFamily family)
         _json["max_position_embeddings"] = Whole("context_length");
         _json["num_key_value_heads"] = Whole("attention.head_count_kv", heads);
         var headSize = Whole("attention.key_length", width / Math.Max(1, heads));
-        if (headSize * heads != width || family.Name is "llama" or "qwen2" or "qwen3" or "qwen3moe" or "gemma" or "gemma2" or "gemma3")
+        if (headSize * heads != width || family.Name is "llama" or "qwen2" or "qwen3" or "qwen3moe" or "gemma" or "gemma2" or "gemma3" or "gpt-oss")
             _json["head_dim"] = headSize;
         _json["hidden_act"] = family.Name is "phi2" ? "gelu_new" : family.Name is "starcoder2" or "gemma" or "gemma2" or "gemma3" ? "gelu_pytorch_tanh" : "silu";
         var (epsilon, key) = family.Name switch
         {
-            "phi2" or "stablelm" or "command-r" => ("layer_norm_eps", "attention.layer_norm_epsilon"),
+            "phi2" or "stablelm" or "command-r" or "gptneox" => ("layer_norm_eps", "attention.layer_norm_epsilon"),
             "starcoder2" => ("norm_epsilon", "attention.layer_norm_epsilon"),
             "falcon" => ("layer_norm_epsilon", "attention.layer_norm_epsilon"),
             _ => ("rms_norm_eps", "attention.layer_norm_rms_epsilon"),
@@ -129,6 +131,21 @@ internal sealed class GgufConfig(GgufHeader header, GgufFamily family)
             _json["shared_expert_intermediate_size"] = Whole("expert_shared_feed_forward_length");
     }
 
+    private void GptOss()
+    {
+        (_json["num_local_experts"], _json["num_experts_per_tok"]) = (Whole("expert_count"), Whole("expert_used_count"));
+        _json["intermediate_size"] = Whole("expert_feed_forward_length", Whole("feed_forward_length"));
+        (_json["sliding_window"], _json["attention_bias"], _json["swiglu_limit"]) = (Whole("attention.sliding_window"), Has("blk.0.attn_q.bias"), 7.0);
+    }
+
+    private void GptNeoX()
+    {
+        var width = Whole("embedding_length") / Math.Max(1, Whole("attention.head_count"));
+        _json.Remove("num_key_value_heads");
+        (_json["hidden_act"], _json["rotary_pct"]) = ("gelu", (double)Whole("rope.dimension_count", width) / Math.Max(1, width));
+        _json["use_parallel_residual"] = header.Values.GetValueOrDefault($"{family.Name}.use_parallel_residual") is not false;
+    }
+
     private void DeepSeek()
     {
         var third = family.ClassName == "DeepseekV3ForCausalLM";
@@ -169,6 +186,8 @@ internal sealed class GgufConfig(GgufHeader header, GgufFamily family)
             yarn["beta_fast"] = Real("rope.scaling.yarn_beta_fast", 32);
         if (Optional("rope.scaling.yarn_beta_slow") is not null)
             yarn["beta_slow"] = Real("rope.scaling.yarn_beta_slow", 1);
+        if (family.Name == "gpt-oss")
+            yarn["truncate"] = false; // of its models, which the metadata do not say
         if (family.Name == "deepseek2")
             (yarn["mscale"], yarn["mscale_all_dim"]) = (Magnitude(), Magnitude());
         return yarn;

@@ -40,6 +40,8 @@ internal sealed class GgufDecoder(Checkpoint raw, string file, GgufForm form, Li
             return TensorInfo.Made(name, DType.F32, tensor.Shape, file, new ShiftedContent(raw, decoded, -1));
         if (rule.Change == GgufChange.Transposed && tensor.Shape.Count == 2)
             return TensorInfo.Made(name, decoded.DType, [tensor.Shape[1], tensor.Shape[0]], file, new TransposedContent(raw, decoded));
+        if (rule.Change == GgufChange.Experts && tensor.Shape is [var experts, var outputs, var inputs])
+            return TensorInfo.Made(name, DType.F32, [experts, inputs, outputs], file, new ExpertsTransposed(raw, decoded));
         var rows = form.RowsOf(rule.Change, tensor.Shape.Count == 0 ? 0 : tensor.Shape[0], out var wanted);
         if (wanted is not null)
             problems.Add(Wrong(tensor, wanted));

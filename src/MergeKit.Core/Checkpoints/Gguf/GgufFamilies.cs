@@ -69,6 +69,11 @@ internal static class GgufFamilies
             new("attn_qkv", "self_attention.query_key_value", GgufChange.GroupedQkv), new("attn_output", "self_attention.dense"),
             new("ffn_up", "mlp.dense_h_to_4h"), new("ffn_down", "mlp.dense_4h_to_h")])
         { Layers = "transformer.h.", OptionalPrefix = "transformer.", Outer = [new("token_embd", "transformer.word_embeddings"), new("output_norm", "transformer.ln_f"), new("output", "lm_head")] },
+        new("gptneox", "GPTNeoXForCausalLM", "gpt_neox", [new("attn_norm", "input_layernorm"), new("attn_qkv", "attention.query_key_value", GgufChange.GroupedQkv), new("attn_output", "attention.dense"),
+            new("ffn_norm", "post_attention_layernorm"), new("ffn_up", "mlp.dense_h_to_4h"), new("ffn_down", "mlp.dense_4h_to_h")])
+        { Layers = "gpt_neox.layers.", Outer = [new("token_embd", "gpt_neox.embed_in"), new("output_norm", "gpt_neox.final_layer_norm"), new("output", "embed_out")], NeedsOutput = true },
+        new("gpt-oss", "GptOssForCausalLM", "gpt_oss", [.. Attention, new("attn_sinks.weight", "self_attn.sinks"), new("post_attention_norm", "post_attention_layernorm"), new("ffn_gate_inp", "mlp.router"),
+            new("ffn_down_exps.weight", "mlp.experts.down_proj", GgufChange.Experts), new("ffn_down_exps.bias", "mlp.experts.down_proj_bias")]) { GateUp = "mlp.experts.gate_up_proj", NeedsOutput = true },
         new("olmo2", "Olmo2ForCausalLM", "olmo2", [.. Sandwich.Where(name => name.File is not ("attn_norm" or "ffn_norm"))]) { NeedsOutput = true },
         new("command-r", "CohereForCausalLM", "cohere", [.. Attention, .. Mlp]),
         DeepSeek, DeepSeek with { ClassName = "DeepseekV3ForCausalLM", ModelType = "deepseek_v3" },

@@ -25,6 +25,9 @@ internal sealed partial record GgufFamily(string Name, string ClassName, string 
     /// <summary>Whether llama.cpp wants an output matrix in the file even where the model's is the embedding.</summary>
     public bool NeedsOutput { get; init; }
 
+    /// <summary>The model's tensor of a layer that has gates and ups of all experts in turn, [experts, in, 2 inner], and with <c>_bias</c> their biases; the file has them apart. Null: none.</summary>
+    public string? GateUp { get; init; }
+
     /// <summary>A prefix of names that checkpoints may leave out.</summary>
     public string OptionalPrefix { get; init; } = "";
 

@@ -30,6 +30,8 @@ internal static partial class GgufModel
             foreach (var (header, tensor) in stored.Where(pair => !IsDerived(pair.tensor.Name)))
                 if (LatentKeys().Match(tensor.Name) is { Success: true } latent)
                     AddLatent(raw, headers[0], header.Path, latent, form, tensors, problems);
+                else if (form.Family.GateUp is not null && GateOrUp().Match(tensor.Name) is { Success: true } half)
+                    AddGateUp(raw, headers[0], header.Path, half, form, tensors, problems);
                 else if (form.Family.FromFile(tensor.Name) is { } place)
                     tensors.AddRange(new GgufDecoder(raw, header.Path, form, problems).Decode(tensor, place.Rule, place.Layer, place.Suffix));
                 else
@@ -96,6 +98,27 @@ internal static partial class GgufModel
             tensors.Add(TensorInfo.Made($"{form.Family.Layers}{match.Groups[1].Value}.self_attn.kv_b_proj.weight", DType.F32, [heads * (plain + width), rank], file, new LatentContent(raw, keys, values)));
     }
 
+    /// <summary>Gates and ups of all experts in one tensor, made together with the gates.</summary>
+    private static void AddGateUp(Checkpoint raw, GgufHeader header, string file, Match match, GgufForm form, List<TensorInfo> tensors, List<Problem> problems)
+    {
+        var (layer, kind, isBias) = (match.Groups[1].Value, match.Groups[2].Value, match.Groups[3].Value == "bias");
+        string Name(string half) => $"blk.{layer}.ffn_{half}_exps.{match.Groups[3].Value}";
+        var decoder = new GgufDecoder(raw, file, form, problems);
+        var (gate, up) = (decoder.Plain(Name("gate"), header), decoder.Plain(Name("up"), header));
+        if (gate is null || up is null || !gate.Shape.SequenceEqual(up.Shape) || gate.Shape.Count != (isBias ? 2 : 3))
+        {
+            problems.Add(Problem.Error($"{file}: tensors '{Name("gate")}' ({gate?.ShapeText ?? "missing"}) and '{Name("up")}' ({up?.ShapeText ?? "missing"}) do not fit each other; two of [experts, {(isBias ? "inner" : "inner, in")}] are wanted"));
+            return;
+        }
+
+        if (kind == "up")
+            return;
+        var name = $"{form.Family.Layers}{layer}.{form.Family.GateUp}{(isBias ? "_bias" : "")}";
+        Interleaved.Reader Reader(TensorInfo half) => isBias ? (start, values) => raw.Read(half, start, values, new byte[values.Length * sizeof(double)]) : new ExpertsTransposed(raw, half).Read;
+        tensors.Add(TensorInfo.Made(name, DType.F32, isBias ? [gate.Shape[0], 2 * gate.Shape[1]] : [gate.Shape[0], gate.Shape[2], 2 * gate.Shape[1]], file,
+            new Interleaved(Reader(gate), Reader(up), gate.Content?.Form ?? "gates and ups in turn")));
+    }
+
     private static List<string> Parts(string path)
     {
         if (PartName().Match(path) is not { Success: true } match)
@@ -112,6 +135,9 @@ internal static partial class GgufModel
 
     [GeneratedRegex(@"^blk\.(\d+)\.attn_(k|v)_b\.weight$", RegexOptions.CultureInvariant)]
     private static partial Regex LatentKeys();
+
+    [GeneratedRegex(@"^blk\.(\d+)\.ffn_(gate|up)_exps\.(weight|bias)$", RegexOptions.CultureInvariant)]
+    private static partial Regex GateOrUp();
 
     [GeneratedRegex(@"^(.*)-(\d{5})-of-(\d{5})\.gguf$", RegexOptions.CultureInvariant)]
     private static partial Regex PartName();

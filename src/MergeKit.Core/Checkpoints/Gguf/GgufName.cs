@@ -20,6 +20,9 @@ internal enum GgufChange
 
     /// <summary>All query heads, all key heads, all value heads, where the model has them by key-value head.</summary>
     GroupedQkv,
+
+    /// <summary>Experts that the model stores [experts, in, out] and the file [experts, out, in].</summary>
+    Experts,
 }
 
 /// <summary>A tensor's name on both sides. <c>{e}</c> in the model's name stands for a number: the file has these tensors stacked along a new first axis.</summary>

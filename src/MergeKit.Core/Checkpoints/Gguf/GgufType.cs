@@ -19,6 +19,7 @@ internal enum GgufType : uint
     I64 = 27,
     F64 = 28,
     BF16 = 30,
+    MXFP4 = 39,
 }
 
 /// <summary>Sizes of the element types.</summary>
@@ -36,6 +37,7 @@ internal static class GgufTypes
         GgufType.Q5_0 => (32, 22),
         GgufType.Q5_1 => (32, 24),
         GgufType.Q8_0 => (32, 34),
+        GgufType.MXFP4 => (32, 17),
         GgufType.Q4_K => (256, 144),
         GgufType.Q5_K => (256, 176),
         GgufType.Q6_K => (256, 210),

@@ -20,7 +20,7 @@ internal sealed record PackedLinear(TensorInfo Weights, TensorInfo Zeros, Tensor
 /// <param name="packing">How it is packed.</param>
 /// <param name="bits">Bits of an integer: 2, 4 or 8.</param>
 /// <param name="groupSize">Inputs that share a scale where no tensor says so.</param>
-/// <param name="zeroOffset">What is added to stored zeros.</param>
+/// <param name="zeroOffset">What is added to stored zeros, modulo 2^bits.</param>
 internal sealed class GroupedIntegerContent(Checkpoint checkpoint, PackedLinear parts, IntegerPacking packing, int bits, int groupSize, int zeroOffset) : ITensorContent
 {
     private static readonly int[] AwqPlace = [0, 4, 1, 5, 2, 6, 3, 7];
@@ -40,7 +40,7 @@ internal sealed class GroupedIntegerContent(Checkpoint checkpoint, PackedLinear 
         {
             var (output, input) = ((int)((start + i) / _inputs), (int)((start + i) % _inputs));
             var group = groups.IsEmpty ? input / groupSize : groups[input];
-            var zero = Field(zeros, group * (_outputs * bits / 32), output) + zeroOffset;
+            var zero = (Field(zeros, group * (_outputs * bits / 32), output) + zeroOffset) & ((1 << bits) - 1); // a zero of 0 is stored as -1
             destination[i] = (Weight(weights, input, output) - zero) * scales[group * _outputs + output];
         }
     }

@@ -37,6 +37,9 @@ internal sealed class Mxfp4Content(Checkpoint checkpoint, TensorInfo blocks, Ten
         }
     }
 
+    /// <summary>The float of a 4-bit code.</summary>
+    public static float Value(int code) => Values[code];
+
     /// <summary>2^(e - 127); 255 is NaN.</summary>
-    private static float PowerOfTwo(byte exponent) => exponent == 255 ? float.NaN : MathF.ScaleB(1, exponent - 127);
+    public static float PowerOfTwo(byte exponent) => exponent == 255 ? float.NaN : MathF.ScaleB(1, exponent - 127);
 }

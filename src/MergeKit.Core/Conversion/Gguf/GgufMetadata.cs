@@ -9,6 +9,7 @@ namespace MergeKit.Core.Conversion.Gguf;
 internal sealed class GgufMetadata(ModelConfig config, NetworkSpec network, GgufFamily family, List<Problem> problems)
 {
     private const int Gemma2Largest = 46, Gemma3Largest = 62, YarnBetaFast = 32, YarnBetaSlow = 1, CohereNormed = 64, DeepSeekLite = 27;
+    private const float GptOssLimit = 7;
     private readonly AttentionSpec _attention = network.Layers[0].Attention;
     private readonly MoeSpec? _moe = network.Layers.Select(layer => layer.Moe).FirstOrDefault(moe => moe is not null);
 
@@ -27,8 +28,8 @@ internal sealed class GgufMetadata(ModelConfig config, NetworkSpec network, Gguf
         var activations = network.Layers.Select(layer => layer.Mlp?.Activation ?? layer.Moe!.Activation).Distinct().ToList();
         if (!activations.TrueForAll(IsExpected))
             Refuse($"its activation is {string.Join(", ", activations)}; llama.cpp would take {(IsExpected(Activation.Silu) ? Activation.Silu : Activation.GeluTanh)}");
-        if (family.Name is "gemma2" or "gemma3")
-            CheckWindows(family.Name == "gemma2" ? 2 : 6);
+        if (family.Name is "gemma2" or "gemma3" or "gpt-oss")
+            CheckWindows(family.Name == "gemma3" ? 6 : 2);
         else if (_attention.Window is { } window)
             problems.Add(Problem.Warning($"{config.File}: llama.cpp lets every token of a '{family.Name}' model see all before it: beyond the window of {window} tokens its results differ"));
         if (family.Name == "deepseek2" && Rope is { Interleaved: false })
@@ -50,6 +51,10 @@ internal sealed class GgufMetadata(ModelConfig config, NetworkSpec network, Gguf
             Refuse("llama.cpp leaves every fourth layer without rotary positions; this model another choice");
         if (family.Name == "command-r" && _attention.QueryNorm is not null != network.Layers.Count >= CohereNormed)
             Refuse($"llama.cpp has norms of queries and keys in models of {CohereNormed} layers or more, and only there");
+        if (family.Name == "gpt-oss" && network.Layers.Any(layer => layer.Moe is not { ClampedSwigluLimit: GptOssLimit } || layer.Attention.Sinks is null))
+            Refuse($"llama.cpp clamps gates and ups of all its layers' experts at {GptOssLimit}; this model otherwise");
+        if (family.Name == "gptneox" && config.GetBool("attention_bias") == false)
+            Refuse("llama.cpp's GPT-NeoX has biases in attention; this model none");
         if (family.Name == "deepseek2" && _attention.Latent is { QueryDown: null } && network.Layers.Count != DeepSeekLite)
             Refuse($"llama.cpp knows queries without a latent in models of {DeepSeekLite} layers only");
     }
@@ -76,7 +81,7 @@ internal sealed class GgufMetadata(ModelConfig config, NetworkSpec network, Gguf
     private bool IsExpected(Activation activation) => family.Name switch
     {
         "gemma" or "gemma2" or "gemma3" or "phi2" or "gpt2" or "starcoder2" => activation == Activation.GeluTanh,
-        "falcon" => activation is Activation.Gelu or Activation.GeluTanh,
+        "falcon" or "gptneox" => activation is Activation.Gelu or Activation.GeluTanh,
         _ => activation == Activation.Silu,
     };
 
@@ -87,7 +92,7 @@ internal sealed class GgufMetadata(ModelConfig config, NetworkSpec network, Gguf
         yield return ("embedding_length", (uint)network.HiddenSize);
         yield return ("block_count", (uint)network.Layers.Count);
         yield return ("feed_forward_length", (uint)(network.Layers.Select(layer => layer.Mlp?.Intermediate).FirstOrDefault(width => width is not null) ?? config.GetInt("intermediate_size") ?? _moe!.Intermediate));
-        if (family.Name == "stablelm")
+        if (family.Name is "stablelm" or "gptneox")
             yield return ("use_parallel_residual", network.Layers[0].Parallel);
         if (network.Head.Scale != 1)
             yield return ("logit_scale", network.Head.Scale);
@@ -138,6 +143,8 @@ internal sealed class GgufMetadata(ModelConfig config, NetworkSpec network, Gguf
             Refuse($"YaRN's factor on sine and cosine is {rope.AttentionFactor:g6}; llama.cpp would take {magnitude:g6}");
         if (Math.Abs(rope.BetaFast - YarnBetaFast) > 1e-6 || Math.Abs(rope.BetaSlow - YarnBetaSlow) > 1e-6)
             Refuse($"YaRN's ramp is from {rope.BetaFast:g6} to {rope.BetaSlow:g6} rotations; llama.cpp would take {YarnBetaFast} to {YarnBetaSlow}");
+        if (!rope.Truncate)
+            problems.Add(Problem.Warning($"{config.File}: llama.cpp rounds the ends of YaRN's ramp to whole dimensions, this model does not ('truncate' is false): a few frequencies differ a little"));
         List<(string, object)> values =
         [
             ("rope.scaling.type", "yarn"), ("rope.scaling.factor", (float)rope.Factor), ("rope.scaling.original_context_length", (uint)rope.OriginalLength),

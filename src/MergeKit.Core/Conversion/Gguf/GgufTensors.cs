@@ -14,10 +14,13 @@ internal sealed class GgufTensors(Checkpoint checkpoint, GgufForm form, GgufOutp
     /// <param name="tiedHead">The output matrix where it is the embedding.</param>
     public List<GgufWriter.Item> Items(Func<string, bool> isIgnored, string? tiedHead)
     {
+        var gates = new List<GgufWriter.Item>();
         var parts = new Dictionary<string, (GgufName Rule, SortedDictionary<int, TensorInfo> Tensors)>(StringComparer.Ordinal);
         foreach (var tensor in checkpoint.Tensors.Where(tensor => !isIgnored(tensor.Name) && tensor.Name != tiedHead))
         {
-            if (form.Family.FromModel(tensor.Name) is not { } place)
+            if (HalfOf(tensor) is { } halves)
+                gates.AddRange(halves);
+            else if (form.Family.FromModel(tensor.Name) is not { } place)
                 problems.Add(Problem.Error($"{checkpoint.Path}: tensor '{tensor.Name}' has no name in a GGUF file of architecture '{form.Family.Name}'"
                     + (tensor.Name.EndsWith("experts.gate_up_proj", StringComparison.Ordinal) || tensor.Name.EndsWith("experts.down_proj", StringComparison.Ordinal) ? "; unpack the experts first (--experts separate)" : "")));
             else if (parts.TryGetValue(place.File, out var known))
@@ -27,9 +30,27 @@ internal sealed class GgufTensors(Checkpoint checkpoint, GgufForm form, GgufOutp
         }
 
         var items = parts.Select(pair => Item(pair.Key, pair.Value.Rule, [.. pair.Value.Tensors.Values], pair.Value.Tensors.Keys.Last())).OfType<GgufWriter.Item>().ToList();
+        items.AddRange(gates);
         if (form.Family.NeedsOutput && !parts.ContainsKey("output.weight") && items.Find(item => item.Name == "token_embd.weight") is { } embedding)
             items.Add(embedding with { Name = "output.weight" });
         return items;
+    }
+
+    /// <summary>Gates and ups of all experts, apart, or their biases; null for other tensors.</summary>
+    private GgufWriter.Item[]? HalfOf(TensorInfo tensor)
+    {
+        if (form.Family.GateUp is not { } gateUp || !tensor.Name.StartsWith(form.Family.Layers, StringComparison.Ordinal))
+            return null;
+        var layer = tensor.Name[form.Family.Layers.Length..].Split('.')[0];
+        var isBias = tensor.Name == $"{form.Family.Layers}{layer}.{gateUp}_bias";
+        if ((tensor.Name != $"{form.Family.Layers}{layer}.{gateUp}" && !isBias) || !int.TryParse(layer, NumberStyles.None, CultureInfo.InvariantCulture, out _) || tensor.Shape.Count != (isBias ? 2 : 3) || tensor.Shape[^1] % 2 != 0)
+            return null;
+        return [.. new[] { "gate", "up" }.Select((half, phase) =>
+        {
+            var name = $"blk.{layer}.ffn_{half}_exps.{(isBias ? "bias" : "weight")}";
+            long[] shape = isBias ? [tensor.Shape[0], tensor.Shape[1] / 2] : [tensor.Shape[0], tensor.Shape[2] / 2, tensor.Shape[1]];
+            return new GgufWriter.Item(name, TypeOf(shape, name), shape, Made(isBias ? new EverySecond(checkpoint, tensor, phase) : new ExpertsTransposed(checkpoint, tensor, 2, phase)));
+        })];
     }
 
     /// <summary>Divisors of the rotary frequencies, where llama.cpp takes them from tensors.</summary>
@@ -59,6 +80,8 @@ internal sealed class GgufTensors(Checkpoint checkpoint, GgufForm form, GgufOutp
             return null;
         }
 
+        if (rule.Change == GgufChange.Experts && first.Shape is [var experts, var rows, var columns])
+            return new GgufWriter.Item(name, TypeOf([experts, columns, rows], name), [experts, columns, rows], Made(new ExpertsTransposed(checkpoint, first)));
         var transposed = rule.Change == GgufChange.Transposed && first.Shape.Count == 2;
         IReadOnlyList<long> shape = rule.IsStacked ? [tensors.Count, .. first.Shape] : transposed ? [first.Shape[1], first.Shape[0]] : first.Shape;
         return new GgufWriter.Item(name, TypeOf(shape, name), shape, rule.IsStacked ? Stacked(tensors) : transposed ? Made(new TransposedContent(checkpoint, first)) : Changed(first, rule.Change));
@@ -67,7 +90,7 @@ internal sealed class GgufTensors(Checkpoint checkpoint, GgufForm form, GgufOutp
     /// <summary>Vectors, norms, routers and positions are small, and stay float32.</summary>
     private GgufType TypeOf(IReadOnlyList<long> shape, string name)
     {
-        if (shape.Count < 2 || name.Contains("_norm", StringComparison.Ordinal) || name.Contains("ffn_gate_inp", StringComparison.Ordinal) || name == "position_embd.weight")
+        if (shape.Count < 2 || name.EndsWith(".bias", StringComparison.Ordinal) || name.Contains("_norm", StringComparison.Ordinal) || name.Contains("ffn_gate_inp", StringComparison.Ordinal) || name == "position_embd.weight")
             return GgufType.F32;
         var type = output switch { GgufOutput.F32 => GgufType.F32, GgufOutput.F16 => GgufType.F16, GgufOutput.BF16 => GgufType.BF16, _ => GgufType.Q8_0 };
         if (shape[^1] % type.Block()!.Value.Elements == 0)

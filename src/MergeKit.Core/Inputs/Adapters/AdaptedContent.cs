@@ -19,7 +19,7 @@ internal sealed class AdaptedContent : ITensorContent
     /// <param name="weight">W.</param>
     /// <param name="delta">scale B A.</param>
     /// <param name="magnitudes">DoRA's m, one per output, or null.</param>
-    /// <param name="outputsAreColumns">Whether W is stored [in, out].</param>
+    /// <param name="outputsAreColumns">Whether W is stored [in, out], as embeddings are.</param>
     public AdaptedContent(Checkpoint model, TensorInfo weight, LowRankDelta delta, Func<float[]>? magnitudes, bool outputsAreColumns)
     {
         (_model, _weight, _delta, _outputsAreColumns) = (model, weight, delta, outputsAreColumns);

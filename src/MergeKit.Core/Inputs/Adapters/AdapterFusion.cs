@@ -73,7 +73,7 @@ internal sealed class AdapterFusion
         Func<float[]>? magnitudes = module.Magnitude is { } stored ? () => _adapter.Checkpoint.ReadAll(stored) : null;
         var name = weight.Name == _embedding && !module.IsEmbedding ? _head! : weight.Name;
         _unties |= name == _head && _embedding is not null;
-        _changed[name] = TensorInfo.Made(name, weight.DType, weight.Shape, weight.File, new AdaptedContent(_model, weight, delta, magnitudes, _adapter.Config.IsFanInFanOut));
+        _changed[name] = TensorInfo.Made(name, weight.DType, weight.Shape, weight.File, new AdaptedContent(_model, weight, delta, magnitudes, transposed));
         if (module.BiasB is not null)
             AdaptBias(module, weight);
     }

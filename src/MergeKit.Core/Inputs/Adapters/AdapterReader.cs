@@ -90,8 +90,8 @@ internal sealed partial class AdapterReader(AdapterConfig config, Checkpoint che
         var magnitude = parts.GetValueOrDefault("M");
         if (config.IsWeightDecomposed != magnitude is not null)
             return Wrong(name, config.IsWeightDecomposed ? "use_dora is set, but the module has no lora_magnitude_vector" : "it has a lora_magnitude_vector, but use_dora is not set");
-        if (magnitude is not null && (isEmbedding || magnitude.ElementCount != b.Shape[0]))
-            return Wrong(name, isEmbedding ? "DoRA of embeddings is not supported" : $"its lora_magnitude_vector is {magnitude.ShapeText}; {b.Shape[0]} elements, one per output, are wanted");
+        if (magnitude is not null && magnitude.ElementCount != b.Shape[0])
+            return Wrong(name, $"its lora_magnitude_vector is {magnitude.ShapeText}; {b.Shape[0]} elements, one per {(isEmbedding ? "element of a row" : "output")}, are wanted");
         return new AdapterModule(name, a, b, isEmbedding, config.ScaleOf(name, a.Shape[0])) { Magnitude = magnitude, BiasB = parts.GetValueOrDefault("B.bias") };
     }
 

@@ -8,7 +8,11 @@ namespace MergeKit.Core.Inputs.Adapters;
 /// <param name="SvEpsilon">Singular values up to this are dropped; 0 keeps all.</param>
 /// <param name="Type">What the factors are rounded to.</param>
 /// <param name="Seed">Seed of the random projection.</param>
-public sealed record FactoringOptions(int MaxRank, bool DistributeScale, double SvEpsilon, DType Type, ulong Seed);
+public sealed record FactoringOptions(int MaxRank, bool DistributeScale, double SvEpsilon, DType Type, ulong Seed)
+{
+    /// <summary>What decomposes whole matrices.</summary>
+    public IDecomposer Decomposer { get; init; } = new CpuDecomposer();
+}
 
 /// <summary>What a factorisation of a delta D left over.</summary>
 /// <param name="Module">The module.</param>
@@ -32,7 +36,7 @@ public static class Factoring
         string name, float[] delta, int outputs, int inputs, bool isEmbedding, FactoringOptions options, ParallelLoop loop)
     {
         var rank = Math.Min(options.MaxRank, Math.Min(outputs, inputs));
-        var svd = RandomizedSvd.Of(delta, outputs, inputs, rank, new CounterRandom(options.Seed, name, 0), loop);
+        var svd = RandomizedSvd.Of(delta, outputs, inputs, rank, new CounterRandom(options.Seed, name, 0), options.Decomposer, loop);
         if (options.SvEpsilon > 0)
             rank = svd.Values.Count(value => value > options.SvEpsilon);
         var (a, b) = (new float[(long)rank * inputs], new float[(long)outputs * rank]);

@@ -36,6 +36,9 @@ public sealed record ExtractionOptions
 
     /// <summary>Seed of the random projections.</summary>
     public ulong Seed { get; init; }
+
+    /// <summary>What decomposes whole matrices.</summary>
+    public IDecomposer Decomposer { get; init; } = new CpuDecomposer();
 }
 
 /// <summary>Makes a LoRA adapter of the difference of a fine-tune and its base, by truncated singular value decomposition.</summary>
@@ -45,6 +48,7 @@ public sealed record ExtractionOptions
 public sealed class LoraExtraction(ModelInput baseModel, ModelInput tuned, ExtractionOptions options)
 {
     private readonly List<Problem> _problems = [];
+    private List<(string Name, TensorInfo Own, TensorInfo Other, Treatment Treatment)>? _work;
 
     private enum Treatment { Leave, Factor, FactorEmbedding, Save }
 
@@ -59,7 +63,7 @@ public sealed class LoraExtraction(ModelInput baseModel, ModelInput tuned, Extra
     /// <exception cref="InputException">The models do not fit each other, or nothing is selected; lists everything found.</exception>
     public IReadOnlyList<FactoringReport> Run(OutputFolder folder, string baseName, ParallelLoop loop, Action<FactoringReport, int, int> done)
     {
-        var work = Plan();
+        var work = _work ??= Plan();
         var (modules, reports, whole) = (new List<FactoredModule>(), new List<FactoringReport>(), new List<MemoryTensor>());
         var count = work.Count(one => one.Treatment is Treatment.Factor or Treatment.FactorEmbedding);
         foreach (var (name, own, other, treatment) in work)
@@ -77,6 +81,19 @@ public sealed class LoraExtraction(ModelInput baseModel, ModelInput tuned, Extra
         var left = work.Where(one => one.Treatment == Treatment.Leave && one.Own.Shape.Count == 2).Select(one => AdapterWriter.Module(one.Name)).ToList();
         AdapterWriter.Write(folder, baseName, [.. modules.Where(module => module.Rank > 0)], whole, left, IsFanInFanOut);
         return reports;
+    }
+
+    /// <summary>What the decompositions cost, in a sentence.</summary>
+    /// <param name="threads">Threads of the CPU.</param>
+    /// <exception cref="InputException">As of <see cref="Run"/>.</exception>
+    public string Cost(int threads)
+    {
+        var shapes = (_work ??= Plan()).Where(one => one.Treatment is Treatment.Factor or Treatment.FactorEmbedding).Select(one => (Rows: one.Own.Shape[0], Columns: one.Own.Shape[1])).ToList();
+        if (shapes.Count == 0)
+            return "no module is factored";
+        var total = shapes.Aggregate(default(DecompositionCost), (sum, shape) => sum + RandomizedSvd.Cost(shape.Rows, shape.Columns, options.MaxRank, options.Decomposer, threads));
+        var (rows, columns) = shapes.MaxBy(shape => shape.Rows * shape.Columns);
+        return $"factors {shapes.Count} {(shapes.Count == 1 ? "matrix" : "matrices")}, the largest {rows} x {columns}: {total.Sentence} on {options.Decomposer.Name}";
     }
 
     private bool IsFanInFanOut => baseModel.Config?.ModelType == "gpt2";
@@ -146,7 +163,7 @@ public sealed class LoraExtraction(ModelInput baseModel, ModelInput tuned, Extra
         if (isEmbedding || IsFanInFanOut)
             (delta, rows, columns) = (Transposed(delta, rows, columns), columns, rows);
         var type = own.DType is DType.F16 or DType.BF16 ? own.DType : DType.F32;
-        var factoring = new FactoringOptions(options.MaxRank, options.DistributeScale, options.SvEpsilon, type, options.Seed);
+        var factoring = new FactoringOptions(options.MaxRank, options.DistributeScale, options.SvEpsilon, type, options.Seed) { Decomposer = options.Decomposer };
         return Factoring.Of(AdapterWriter.Module(name), delta, rows, columns, isEmbedding, factoring, loop);
     }
 

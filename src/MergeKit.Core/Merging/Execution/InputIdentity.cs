@@ -22,6 +22,8 @@ public static class InputIdentity
                 text.Append(CultureInfo.InvariantCulture, $" {source.Data.Description} {source.Data.Type} {source.Data.Count} {source.IsBase} {Text(source.Parameters)}\n");
         }
 
+        if (plan.Matrices is { } matrices)
+            text.Append(CultureInfo.InvariantCulture, $"{matrices.Place}\n");
         foreach (var (name, content) in plan.Texts.OrderBy(pair => pair.Key, StringComparer.Ordinal))
             text.Append(CultureInfo.InvariantCulture, $"{name} {Convert.ToHexStringLower(XxHash128.Hash(Encoding.UTF8.GetBytes(content)))}\n");
         foreach (var stage in plan.Models.Select(model => model.Stage).OfType<StageModel>())

@@ -62,11 +62,12 @@ internal sealed class JobContent(TensorJob job, ulong seed, JobWorkers workers) 
 /// <summary>Single workers for reading tensors that are worked out, made as needed and kept.</summary>
 /// <param name="rows">Rows of floats of each.</param>
 /// <param name="chunkElements">Elements of a row.</param>
-internal sealed class JobWorkers(int rows, int chunkElements) : IDisposable
+/// <param name="decomposer">What decomposes matrices.</param>
+internal sealed class JobWorkers(int rows, int chunkElements, IDecomposer decomposer) : IDisposable
 {
     private readonly ConcurrentBag<Worker> _free = [];
     private readonly ConcurrentBag<WorkerBuffers> _all = [];
-    private readonly WorkerPool _pool = new(1, _ => throw new InvalidOperationException("the pool itself does no work"), CancellationToken.None);
+    private readonly WorkerPool _pool = new(1, _ => throw new InvalidOperationException("the pool itself does no work"), CancellationToken.None) { Matrices = new(decomposer, null) };
 
     public Worker Take()
     {

@@ -10,10 +10,11 @@ public static class JobMemory
     /// <summary>The tensor's bytes as they would be written, in an array that stays where it is (pinned).</summary>
     /// <param name="job">The tensor.</param>
     /// <param name="seed">The run's random seed.</param>
-    public static byte[] Make(TensorJob job, ulong seed)
+    /// <param name="decomposer">What decomposes matrices; null for the CPU.</param>
+    public static byte[] Make(TensorJob job, ulong seed, IDecomposer? decomposer = null)
     {
         var (bytes, size) = (GC.AllocateUninitializedArray<byte>(checked((int)job.ByteLength), pinned: true), job.OutputType.Size());
-        using var pool = new WorkerPool(1, _ => new WorkerBuffers(job.Sources.Count + Chunk.ScratchRows + 1, ChunkElements), CancellationToken.None);
+        using var pool = new WorkerPool(1, _ => new WorkerBuffers(job.Sources.Count + Chunk.ScratchRows + 1, ChunkElements), CancellationToken.None) { Matrices = new(decomposer ?? new CpuDecomposer(), null) };
         pool.Add(worker => TensorComputation.Make(job, seed, worker, (start, part) => part.CopyTo(bytes.AsSpan(checked((int)(start * size))))));
         pool.Run();
         return bytes;

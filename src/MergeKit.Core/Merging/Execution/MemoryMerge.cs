@@ -29,6 +29,10 @@ public readonly record struct MemoryTensor(string Name, nint Data, DType Type, I
 public sealed unsafe class MemoryMerge : IDisposable
 {
     private const int Alignment = 64;
+
+    /// <summary>A thread costs more than it brings for less.</summary>
+    private const long ElementsPerThread = 1 << 17;
+
     private readonly Dictionary<string, MemoryTensor> _byName = new(StringComparer.Ordinal);
     private readonly MemoryPrecision _precision;
     private byte* _block;
@@ -88,8 +92,10 @@ public sealed unsafe class MemoryMerge : IDisposable
         ObjectDisposedException.ThrowIf(_block is null, this);
         Require(plan);
         var notFinite = 0L;
-        using var pool = new WorkerPool(plan.Options.Threads, _ => new WorkerBuffers(plan.RowsPerWorker, plan.ChunkElements), cancellation);
-        foreach (var job in plan.Jobs.Where(only))
+        var jobs = plan.Jobs.Where(only).ToList();
+        var threads = (int)Math.Clamp(jobs.Sum(job => job.Count) / ElementsPerThread, 1, plan.Options.Threads);
+        using var pool = new WorkerPool(threads, _ => new WorkerBuffers(plan.RowsPerWorker, plan.ChunkElements), cancellation) { Matrices = new(plan.Options.Decomposer, null) };
+        foreach (var job in jobs)
             pool.Add(worker => Interlocked.Add(ref notFinite, Make(job, plan.Options.Seed, worker)));
         pool.Run();
         return notFinite;

@@ -74,9 +74,10 @@ public sealed class MergeRunner(MergePlan plan, MergeProgress progress)
             foreach (var shard in plan.Layout.Shards)
                 shards.Add(new ShardFile(folder, shard));
             (progress.TotalBytes, progress.TotalTensors) = (plan.OutputBytes, plan.Jobs.Count);
+            progress.TotalMatrices = plan.Jobs.Sum(job => job.Method.Decompositions(job).Count());
             using (var flusher = new Flusher(shards, progress))
             {
-                using var pool = new WorkerPool(plan.Options.Threads, _ => new WorkerBuffers(plan.RowsPerWorker, plan.ChunkElements), cancellation);
+                using var pool = new WorkerPool(plan.Options.Threads, _ => new WorkerBuffers(plan.RowsPerWorker, plan.ChunkElements), cancellation) { Matrices = new(plan.Options.Decomposer, progress) };
                 foreach (var shard in shards)
                     for (var position = 0; position < shard.Shard.Tensors.Count; position++)
                         Schedule(pool, journal, shard, position, cancellation);
@@ -102,7 +103,7 @@ public sealed class MergeRunner(MergePlan plan, MergeProgress progress)
         {
             if (journal.Done.TryGetValue(placed.Index, out var known) && file.Matches(position, known))
             {
-                progress.AddResumed();
+                progress.AddResumed(job.Method.Decompositions(job).Count());
                 progress.AddBytes(job.ByteLength);
                 file.Complete(position, known);
             }

@@ -18,7 +18,7 @@ public sealed class StageModel : IDisposable
     public StageModel(MergePlan plan)
     {
         Plan = plan;
-        _workers = new JobWorkers(plan.RowsPerWorker, plan.ChunkElements);
+        _workers = new JobWorkers(plan.RowsPerWorker, plan.ChunkElements, plan.Options.Decomposer);
         _tensors = [.. plan.Jobs.Select(job => TensorInfo.Made(job.Name, job.OutputType, job.Shape, Name, new JobContent(job, plan.Options.Seed, _workers)))];
         Identity = InputIdentity.Take(plan);
     }

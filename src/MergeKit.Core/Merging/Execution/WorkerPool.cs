@@ -1,5 +1,6 @@
 using System.Runtime.ExceptionServices;
 using MergeKit.Core.Diagnostics;
+using MergeKit.Core.Numerics;
 
 namespace MergeKit.Core.Merging.Execution;
 
@@ -22,6 +23,9 @@ public sealed class WorkerPool : IDisposable
     public WorkerPool(int threads, Func<int, WorkerBuffers> buffers, CancellationToken cancellation) =>
         (_threads, _buffers, _cancellation) = (threads, buffers, cancellation);
 
+    /// <summary>What decomposes matrices for the jobs.</summary>
+    internal MatrixWork Matrices { get; init; } = new(new CpuDecomposer(), null);
+
     /// <summary>Whether work should stop.</summary>
     internal bool Stopping => _failure is not null || _cancellation.IsCancellationRequested;
 
@@ -35,11 +39,19 @@ public sealed class WorkerPool : IDisposable
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public void Run()
     {
+        if (_threads == 1)
+            Work(0);
+        else
+            RunThreads();
+        _failure?.Throw();
+        _cancellation.ThrowIfCancellationRequested();
+    }
+
+    private void RunThreads()
+    {
         var threads = Enumerable.Range(0, _threads).Select(index => new Thread(() => Work(index)) { IsBackground = true, Name = $"merge-{index}" }).ToList();
         threads.ForEach(thread => thread.Start());
         threads.ForEach(thread => thread.Join());
-        _failure?.Throw();
-        _cancellation.ThrowIfCancellationRequested();
     }
 
     /// <summary>Makes a loop visible to idle workers, runs it with their help, and returns when all of it is done.</summary>
@@ -105,8 +117,8 @@ public sealed class WorkerPool : IDisposable
             }
             finally
             {
-                if (job is not null)
-                    Interlocked.Decrement(ref _running);
+                if (job is not null && Interlocked.Decrement(ref _running) == 0 && _threads > 1)
+                    _wake.Release(_threads);
             }
         }
     }
@@ -134,6 +146,9 @@ public sealed class Worker(WorkerPool pool, WorkerBuffers buffers)
 {
     /// <summary>The thread's own buffers.</summary>
     public WorkerBuffers Buffers { get; } = buffers;
+
+    /// <summary>What decomposes matrices.</summary>
+    internal MatrixWork Matrices => pool.Matrices;
 
     /// <summary>Calls <paramref name="body"/> for 0 .. count-1, on this and on idle workers.</summary>
     public void For(int count, Action<int, Worker> body) => pool.Share(new SharedLoop(count, body), this);

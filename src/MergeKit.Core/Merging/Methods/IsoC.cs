@@ -1,4 +1,3 @@
-using MergeKit.Core.Numerics;
 using MergeKit.Core.Recipes;
 
 namespace MergeKit.Core.Merging.Methods;
@@ -34,7 +33,10 @@ public sealed class IsoC : MergeMethod
     public override IEnumerable<string> Check(TensorJob job) => DeltaMatrix.Check(job);
 
     /// <inheritdoc/>
-    public override long WorkingBytes(TensorJob job, int threads) => DeltaMatrix.Is(job, 1) ? DeltaMatrix.Bytes(job, 1, 1) : 0;
+    public override long WorkingBytes(TensorJob job, int threads) => DeltaMatrix.Is(job, 1) ? DeltaMatrix.Bytes(job, 2, 3) : 0;
+
+    /// <inheritdoc/>
+    public override IEnumerable<MatrixTask> Decompositions(TensorJob job) => DeltaMatrix.Is(job, 1) ? [DeltaMatrix.Task(job)] : [];
 
     /// <inheritdoc/>
     public override ChunkCombiner Prepare(TensorInputs inputs)
@@ -43,7 +45,7 @@ public sealed class IsoC : MergeMethod
         if (!DeltaMatrix.Is(job, 1))
             return DeltaMatrix.Mean(job, lambda);
         var matrix = new DeltaMatrix(inputs);
-        var svd = ThinSvd.Of(matrix.Sum([.. job.Others]), matrix.Loop);
+        var svd = matrix.Decompose(matrix.Sum([.. job.Others]));
         return matrix.Add(lambda, take => svd.Polar(svd.Values.Sum() / matrix.Rows, matrix.Rows, matrix.Loop, take));
     }
 }

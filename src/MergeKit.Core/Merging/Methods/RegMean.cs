@@ -45,6 +45,9 @@ public sealed class RegMean : MergeMethod
         IsSolved(job) ? job.Shape[1] * (job.Shape[1] * (sizeof(double) + sizeof(float)) + 2 * job.Shape[0] * sizeof(double)) + job.Count * sizeof(float) : 0;
 
     /// <inheritdoc/>
+    public override IEnumerable<MatrixTask> Decompositions(TensorJob job) => IsSolved(job) ? [MatrixTask.Cholesky(job.Shape[1], job.Shape[0])] : [];
+
+    /// <inheritdoc/>
     public override ChunkCombiner Prepare(TensorInputs inputs)
     {
         var job = inputs.Job;
@@ -55,7 +58,7 @@ public sealed class RegMean : MergeMethod
         var (left, right) = (Rows(size, size), Rows(size, outputs));
         foreach (var source in job.Sources)
             Add(source, source.Parameters["weight"], job.Get("alpha"), left, right, loop);
-        NormalEquations.Solve(left, right, loop);
+        inputs.Solve(left, right, loop);
         var merged = new float[job.Count];
         loop(size, j =>
         {

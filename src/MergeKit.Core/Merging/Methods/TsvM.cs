@@ -36,7 +36,17 @@ public sealed class TsvM : MergeMethod
     public override IEnumerable<string> Check(TensorJob job) => DeltaMatrix.Check(job);
 
     /// <inheritdoc/>
-    public override long WorkingBytes(TensorJob job, int threads) => DeltaMatrix.Is(job, job.Others.Count) ? DeltaMatrix.Bytes(job, 3, 4) : 0;
+    public override long WorkingBytes(TensorJob job, int threads) => DeltaMatrix.Is(job, job.Others.Count) ? DeltaMatrix.Bytes(job, 4, 5) : 0;
+
+    /// <inheritdoc/>
+    public override IEnumerable<MatrixTask> Decompositions(TensorJob job)
+    {
+        if (!DeltaMatrix.Is(job, job.Others.Count))
+            return [];
+        var (shorter, longer) = (Math.Min(job.Shape[0], job.Shape[1]), Math.Max(job.Shape[0], job.Shape[1]));
+        var kept = shorter / job.Others.Count * job.Others.Count;
+        return [.. job.Others.Select(_ => DeltaMatrix.Task(job)), MatrixTask.SingularValues(kept, shorter), MatrixTask.SingularValues(kept, longer)];
+    }
 
     /// <inheritdoc/>
     public override ChunkCombiner Prepare(TensorInputs inputs)
@@ -48,22 +58,22 @@ public sealed class TsvM : MergeMethod
         var (left, right, values) = (new List<double[]>(), new List<double[]>(), new List<double>());
         foreach (var model in job.Others)
         {
-            var svd = ThinSvd.Of(matrix.Sum(model), matrix.Loop);
+            var svd = matrix.Decompose(matrix.Sum(model));
             var keep = Math.Min(matrix.Rows / job.Others.Count, svd.Values.Length);
             left.AddRange(svd.Left[..keep]);
             right.AddRange(svd.Right[..keep]);
             values.AddRange(svd.Values[..keep]);
         }
 
-        var (u, v) = (Polar([.. left], matrix.Loop), Polar([.. right], matrix.Loop));
+        var (u, v) = (Polar([.. left], matrix), Polar([.. right], matrix));
         return matrix.Add(lambda, take => ThinSvd.Compose(u, [.. values], v, matrix.Rows, matrix.Loop, take));
     }
 
     /// <summary>The nearest orthonormal vectors to some vectors; where those depend on each other, only their span is kept.</summary>
-    private static double[][] Polar(double[][] vectors, ParallelLoop loop)
+    private static double[][] Polar(double[][] vectors, DeltaMatrix matrix)
     {
         var result = new double[vectors.Length][];
-        ThinSvd.Of([.. vectors.Select(vector => (double[])vector.Clone())], loop).Polar(1, vectors.Length, loop, (i, row) => result[i] = row);
+        matrix.Decompose([.. vectors.Select(vector => (double[])vector.Clone())]).Polar(1, vectors.Length, matrix.Loop, (i, row) => result[i] = row);
         return result;
     }
 }

@@ -79,6 +79,9 @@ public sealed class MergePlan : IDisposable
         + Models.Sum(model => model.Stage?.Plan.WorkingBytes ?? 0)
         + Jobs.Select(job => job.Method.WorkingBytes(job, Options.Threads)).OrderDescending().Take(Options.Threads).Sum();
 
+    /// <summary>What decomposing matrices costs; null where none is decomposed.</summary>
+    public MatrixCost? Matrices => MatrixCost.Of(this);
+
     /// <summary>Rows of floats that each worker needs: sources, scratch, result.</summary>
     public int RowsPerWorker => Jobs.Select(job => job.Sources.Count).DefaultIfEmpty(1).Max() + Chunk.ScratchRows + 1;
 

@@ -1,5 +1,6 @@
 using MergeKit.Core.Inputs;
 using MergeKit.Core.Merging.Execution;
+using MergeKit.Core.Numerics;
 
 namespace MergeKit.Core.Merging.Planning;
 
@@ -54,6 +55,9 @@ public sealed record PlanOptions
 
     /// <summary>Elements of one chunk; rounded up to a whole number of summation blocks.</summary>
     public int ChunkElements { get; init; } = 32768;
+
+    /// <summary>What decomposes matrices.</summary>
+    public IDecomposer Decomposer { get; init; } = new CpuDecomposer();
 
     /// <summary>Records the statistics that recipes ask for; null where that cannot be done.</summary>
     public StatisticsMaker? Statistics { get; init; }

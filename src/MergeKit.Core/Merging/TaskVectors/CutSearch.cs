@@ -48,8 +48,14 @@ internal sealed class CutSearch(CutTarget target, long count, int block)
         var rank = sample.Count - Math.Max(1, (int)((Int128)_keep * sample.Count / count));
         var spread = sample.Count == count ? 0 : (int)(deviations * Math.Sqrt(sample.Count * 0.25));
         _single = sample.At(rank);
+        if (spread == 0)
+        {
+            (Lowest, _end) = (_single, _single + 1);
+            return;
+        }
+
         Lowest = rank - spread < 0 ? 0 : sample.At(rank - spread);
-        _end = rank + spread >= sample.Count && spread > 0 ? Everything : sample.At(rank + spread) + 1;
+        _end = rank + spread >= sample.Count ? Everything : sample.At(rank + spread) + 1;
     }
 
     /// <summary>Starts a counting pass over the interval.</summary>

@@ -8,6 +8,28 @@ internal sealed class RowApproximation(TransplantOptions options, int threads, T
     private const int Batch = 48;
     private readonly ParallelOptions _parallel = new() { MaxDegreeOfParallelism = threads, CancellationToken = cancellation };
 
+    /// <summary>Approximates vectors by few of others, by orthogonal matching pursuit.</summary>
+    /// <param name="vectors">The others, one behind the other.</param>
+    /// <param name="width">Elements of a vector.</param>
+    /// <param name="wanted">The vectors to approximate.</param>
+    public (int Index, float Factor)[][] Pursue(float[] vectors, int width, float[][] wanted)
+    {
+        var set = new GramRows(vectors, width, options.ProductBytes);
+        progress.Begin(set.FitsWhole ? set.Count : 0, "products of shared tokens");
+        set.Fill(_parallel, progress.Add);
+        progress.Begin(wanted.Length, "directions approximated");
+        var found = new (int, float)[wanted.Length][];
+        Parallel.For(0, wanted.Length, _parallel, () => new MatchingPursuit(set, Math.Min(options.Neighbours, set.Count)), (i, _, pursuit) =>
+        {
+            var products = new float[set.Count];
+            RowProducts.Multiply(wanted[i], set.All, width, products);
+            found[i] = pursuit.Approximate(wanted[i], products);
+            progress.Add(1);
+            return pursuit;
+        }, _ => { });
+        return found;
+    }
+
     /// <summary>The combinations, and the mean of what they leave: |row - combination| / |row|.</summary>
     /// <param name="matrix">The donor's matrix.</param>
     /// <param name="width">Elements of its rows.</param>
@@ -65,7 +87,8 @@ internal sealed class RowApproximation(TransplantOptions options, int threads, T
         return norm == 0 ? 0 : Math.Sqrt(TensorMath.Dot(left, left) / norm);
     }
 
-    private static float[] ReadRows(ITensorSource matrix, int width, int[] rows)
+    /// <summary>Some rows of a matrix, one behind the other.</summary>
+    public static float[] ReadRows(ITensorSource matrix, int width, int[] rows)
     {
         var (values, scratch) = (new float[checked(rows.Length * width)], new byte[width * sizeof(double)]);
         for (var i = 0; i < rows.Length; i++)

@@ -23,12 +23,15 @@ public enum TokenMatch
 
     /// <summary>None: the row is made.</summary>
     New,
+
+    /// <summary>Badly trained in both models: the row is zero.</summary>
+    Untrained,
 }
 
 /// <summary>Which of the model's rows stand for the donor's tokens.</summary>
 internal sealed class TokenMatches
 {
-    private readonly Dictionary<TokenText, int> _model;
+    private Dictionary<TokenText, int> _model;
     private readonly Tokenizer _modelTokenizer;
     private readonly Tokenizer _donorTokenizer;
     private readonly int _limit;
@@ -62,6 +65,26 @@ internal sealed class TokenMatches
 
     /// <summary>Rows of the result whose token the model has.</summary>
     public IEnumerable<int> Shared => Enumerable.Range(0, Rows.Length).Where(row => Kinds[row] is TokenMatch.Text or TokenMatch.Role);
+
+    /// <summary>Counts as shared only what both models have trained well.</summary>
+    /// <param name="model">The model's rows of well trained tokens.</param>
+    /// <param name="donor">The donor's.</param>
+    public void Restrict(HashSet<int> model, HashSet<int> donor)
+    {
+        var common = new HashSet<int>();
+        for (var row = 0; row < Rows.Length; row++)
+        {
+            if (Kinds[row] == TokenMatch.Padding)
+                continue;
+            var (own, other) = (Rows[row] >= 0 && model.Contains(Rows[row]), donor.Contains(row));
+            if (own && other)
+                common.Add(Rows[row]);
+            else
+                (Kinds[row], Rows[row]) = (own || other ? TokenMatch.New : TokenMatch.Untrained, -1);
+        }
+
+        _model = _model.Where(pair => common.Contains(pair.Value)).ToDictionary(pair => pair.Key, pair => pair.Value);
+    }
 
     /// <summary>The looser match of a token, where it is allowed: its kind and the model's row.</summary>
     public (TokenMatch Kind, int Row) Loosely(int row, bool bytes, bool prefixes)

@@ -81,6 +81,8 @@ public sealed class Transplant : IDisposable
         var limit = ModelVocabulary.LimitOf(_donor);
         var rows = limit < int.MaxValue ? Math.Max(theirs.Vocabulary.Values.Where(id => id < limit).DefaultIfEmpty(-1).Max() + 1, 1) : theirs.VocabularySize;
         var matches = new TokenMatches(mine, ModelVocabulary.LimitOf(model), theirs, rows);
+        if (_options.WellTrainedOnly)
+            Restrict(model, matches, mine, theirs, rows);
         CheckShared(matches, mine, theirs, problems);
         Plan.Jobs = [.. Plan.Jobs.Select(job => Replace(job, model, matches, mine, problems))];
         if (_matrices.Count == 0)
@@ -89,12 +91,19 @@ public sealed class Transplant : IDisposable
         TransplantFiles.Decide(Plan, _donor, mine, theirs, rows, problems);
     }
 
+    private void Restrict(LoadedModel model, TokenMatches matches, Tokenizer mine, Tokenizer theirs, int rows)
+    {
+        var (own, other) = (WellTrainedTokens.Of(model, mine, ModelVocabulary.LimitOf(model), false), WellTrainedTokens.Of(_donor!, theirs, rows, true));
+        if (own is not null && other is not null)
+            matches.Restrict(own, other);
+    }
+
     private void CheckShared(TokenMatches matches, Tokenizer mine, Tokenizer theirs, List<Problem> problems)
     {
         var (shared, tokens) = (matches.Shared.Count(), matches.Kinds.Count(kind => kind != TokenMatch.Padding));
-        var needed = _options.Method is TransplantMethod.Omp or TransplantMethod.CommonInterpolation or TransplantMethod.LandmarkPca;
+        var needed = _options.Method is TransplantMethod.Omp or TransplantMethod.CommonInterpolation or TransplantMethod.LandmarkPca or TransplantMethod.Stb or TransplantMethod.MpRope;
         if (needed && shared == 0)
-            problems.Add(Problem.Error($"the tokenizers have no token in common ({mine.File}, {theirs.File}): there is nothing to combine new rows from; --method subword or mean needs no common tokens"));
+            problems.Add(Problem.Error($"the tokenizers have no token in common ({mine.File}, {theirs.File}): there is nothing to combine new rows from{(_options.WellTrainedOnly ? " among the well trained ones" : "")}; --method subword or mean needs no common tokens"));
         else if (shared < tokens / 10)
             problems.Add(Problem.Warning($"the tokenizers have only {shared:N0} of {tokens:N0} tokens in common: the result will need training"));
     }
@@ -112,7 +121,16 @@ public sealed class Transplant : IDisposable
             return job;
         }
 
-        var matrix = new TransplantedMatrix(job, weight.Role == TensorRole.Head, new CheckpointSource(_donor.Checkpoint, tensor, tensor.ElementCount, null), checked((int)tensor.Shape[1]), matches, tokenizer, _options);
+        (Rotation, Rotation)? rotations = null;
+        if (_options.Method == TransplantMethod.MpRope)
+        {
+            var (own, other) = (Rotation.Of(model, checked((int)job.Shape[1]), problems), Rotation.Of(_donor, checked((int)tensor.Shape[1]), problems));
+            if (own is null || other is null)
+                return job;
+            rotations = (own, other);
+        }
+
+        var matrix = new TransplantedMatrix(job, weight.Role == TensorRole.Head, new CheckpointSource(_donor.Checkpoint, tensor, tensor.ElementCount, null), checked((int)tensor.Shape[1]), matches, tokenizer, _options, rotations);
         _matrices.Add(matrix);
         return matrix.Job;
     }

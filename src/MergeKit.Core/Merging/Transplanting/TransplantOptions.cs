@@ -25,6 +25,13 @@ public enum TransplantMethod
     /// <summary>Draws from the normal distribution with the mean and covariance of the model's rows (Hewitt 2021).</summary>
     JohnHewitt,
 
+    /// <summary>A linear map between the two spaces through sparse token bases: each principal direction of the shared tokens' rows (of the narrower model) as a combination of
+    /// few of them, by orthogonal matching pursuit; the same combinations of both models' rows are the bases (mergekit's <c>stb</c>).</summary>
+    Stb,
+
+    /// <summary>Matching pursuit with the rows of shared tokens turned as rotary positions turn queries and keys, by the position that fits best (mergekit's <c>mp_rope</c>).</summary>
+    MpRope,
+
     /// <summary>A linear map between the two spaces, from the rows of shared tokens along their principal components, applied to the donor's row.</summary>
     LandmarkPca,
 }
@@ -98,6 +105,10 @@ public sealed record TransplantOptions
 
     /// <summary>Where a token without a match takes the row of the longest token that it begins with.</summary>
     public MatchIn PrefixMatch { get; init; }
+
+    /// <summary>Whether only tokens that both models have trained well count as shared (Land and Bartolo 2024, "Fishing for Magikarp: Automatically Detecting Under-trained
+    /// Tokens in Large Language Models"); those that neither has get zeros.</summary>
+    public bool WellTrainedOnly { get; init; }
 
     /// <summary>Decides random rows.</summary>
     public ulong Seed { get; init; }

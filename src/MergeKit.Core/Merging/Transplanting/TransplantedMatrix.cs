@@ -15,6 +15,7 @@ internal sealed class TransplantedMatrix
     private readonly CombinedRows _made;
     private readonly ITensorSource _model;
     private readonly int _width, _used;
+    private readonly Rotation? _modelRotation, _donorRotation;
 
     /// <summary>Plans the matrix.</summary>
     /// <param name="job">The job that copies it.</param>
@@ -24,8 +25,11 @@ internal sealed class TransplantedMatrix
     /// <param name="matches">Which rows the model has.</param>
     /// <param name="tokenizer">The model's tokenizer.</param>
     /// <param name="options">How rows are made.</param>
-    public TransplantedMatrix(TensorJob job, bool isHead, ITensorSource donor, int donorWidth, TokenMatches matches, Tokenizer tokenizer, TransplantOptions options)
+    /// <param name="rotations">How positions turn the model's and the donor's rows, where the method asks.</param>
+    public TransplantedMatrix(
+        TensorJob job, bool isHead, ITensorSource donor, int donorWidth, TokenMatches matches, Tokenizer tokenizer, TransplantOptions options, (Rotation Model, Rotation Donor)? rotations)
     {
+        (_modelRotation, _donorRotation) = (rotations?.Model, rotations?.Donor);
         (_isHead, _donor, _donorWidth, _matches, _tokenizer) = (isHead, donor, donorWidth, matches, tokenizer);
         var (width, stored, count) = (checked((int)job.Shape[1]), (int)job.Shape[0], matches.Rows.Length);
         var used = Math.Min(stored, tokenizer.VocabularySize);
@@ -36,7 +40,7 @@ internal sealed class TransplantedMatrix
             var from = matches.Rows[row];
             if (_kinds[row] == TokenMatch.New)
                 (_kinds[row], from) = matches.Loosely(row, options.ByteMatch.HasFlag(here), options.PrefixMatch.HasFlag(here));
-            _rows[row] = from >= 0 && from < stored ? [new RowTerm(from, 1)] : [new RowTerm(RowTerm.Mean, 1)];
+            _rows[row] = _kinds[row] == TokenMatch.Untrained ? [] : from >= 0 && from < stored ? [new RowTerm(from, 1)] : [new RowTerm(RowTerm.Mean, 1)];
         }
 
         (_model, _width, _used) = (job.Sources[0].Data, width, used);
@@ -65,10 +69,13 @@ internal sealed class TransplantedMatrix
             case TransplantMethod.Omp or TransplantMethod.CommonInterpolation:
                 residual = Approximate(wanted, options, threads, progress, cancellation);
                 break;
-            case TransplantMethod.Randn or TransplantMethod.JohnHewitt or TransplantMethod.LandmarkPca when wanted.Length > 0:
+            case TransplantMethod.MpRope when wanted.Length > 0:
+                residual = Turn(wanted, options, threads, progress, cancellation);
+                break;
+            case TransplantMethod.Randn or TransplantMethod.JohnHewitt or TransplantMethod.LandmarkPca or TransplantMethod.Stb when wanted.Length > 0:
                 foreach (var row in wanted)
                     _rows[row] = [new RowTerm(RowTerm.Made, 1)];
-                _made.Maker = Maker(options, new RowMoments(threads, progress, cancellation));
+                _made.Maker = Maker(options, new RowMoments(threads, progress, cancellation), threads, progress, cancellation);
                 break;
         }
 
@@ -76,7 +83,7 @@ internal sealed class TransplantedMatrix
         return new TransplantedTensor(Job.Name, counts, residual);
     }
 
-    private RowMaker Maker(TransplantOptions options, RowMoments moments)
+    private RowMaker Maker(TransplantOptions options, RowMoments moments, int threads, TransplantProgress progress, CancellationToken cancellation)
     {
         var (all, random) = (Enumerable.Range(0, _used).ToArray(), new Numerics.CounterRandom(options.Seed, Job.Name, 0));
         if (options.Method == TransplantMethod.Randn)
@@ -84,7 +91,40 @@ internal sealed class TransplantedMatrix
         if (options.Method == TransplantMethod.JohnHewitt)
             return MadeRows.Distributed((_model, _width), all, random, moments);
         var shared = _matches.Shared.ToArray();
-        return MadeRows.Mapped((_donor, _donorWidth), shared, (_model, _width), Array.ConvertAll(shared, row => _matches.Rows[row]), moments);
+        var own = Array.ConvertAll(shared, row => _matches.Rows[row]);
+        if (options.Method == TransplantMethod.LandmarkPca)
+            return MadeRows.Mapped((_donor, _donorWidth), shared, (_model, _width), own, moments);
+        var approximation = new RowApproximation(options, threads, progress, cancellation);
+        return new TokenBasis(approximation, moments).Map(new TokenRows(_donor, _donorWidth, shared, _rows.Length), new TokenRows(_model, _width, own, _used));
+    }
+
+    /// <summary>Rows made by matching pursuit with turned rows.</summary>
+    private double Turn(int[] wanted, TransplantOptions options, int threads, TransplantProgress progress, CancellationToken cancellation)
+    {
+        var shared = _matches.Shared.ToArray();
+        var pursuit = new RotaryPursuit(_donorRotation!, options.Neighbours, new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellation }, progress);
+        var (terms, residual) = pursuit.Approximate(RowApproximation.ReadRows(_donor, _donorWidth, shared), _donorWidth, wanted.Length, i => RowApproximation.ReadRows(_donor, _donorWidth, [wanted[i]]));
+        var made = new Dictionary<int, TurnedTerm[]>();
+        for (var i = 0; i < wanted.Length; i++)
+        {
+            _rows[wanted[i]] = [new RowTerm(RowTerm.Made, 1)];
+            made[wanted[i]] = [.. terms[i].Select(term => term with { Index = _matches.Rows[shared[term.Index]] })];
+        }
+
+        _made.Maker = (row, values) =>
+        {
+            var scratch = new byte[_width * sizeof(double)];
+            var (own, sum) = (new float[_width], new double[_width]);
+            foreach (var term in made[row])
+            {
+                _model.Read((long)term.Index * _width, own, scratch);
+                _modelRotation!.AddTurned(own, term.Position, term.Factor, sum);
+            }
+
+            for (var i = 0; i < sum.Length; i++)
+                values[i] = (float)sum[i];
+        };
+        return residual;
     }
 
     private double Approximate(int[] wanted, TransplantOptions options, int threads, TransplantProgress progress, CancellationToken cancellation)

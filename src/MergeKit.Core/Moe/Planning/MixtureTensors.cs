@@ -88,17 +88,14 @@ internal sealed class MixtureTensors(
             return [];
         if (found.Count == 1)
             return [Typed(ExpertTensors.Of(found[0].Spec, found[0].job!, role, weight.Name), weight)];
-        if (shared.Any(expert => expert.Spec.NoiseScale is > 0))
-        {
-            _grouped.Add("noise_scale on one of several shared experts is not supported", weight.Name);
-            return [];
-        }
-
-        IReadOnlyList<ITensorSource> parts = [.. found.Select(one => one.job!.Sources[0].Data)];
+        IReadOnlyList<ITensorSource> parts = [.. found.Select((one, i) => Noisy(one.Spec, one.job!.Sources[0].Data, $"{weight.Name}.{i}"))];
         float[] factors = [.. found.Select(one => (float)ExpertTensors.Change(one.Spec, role).Scale)];
         ITensorSource source = role == TensorRole.MlpDown ? new AdjoinedSource(parts, [.. found.Select(one => one.job!.Shape[1])], factors) : new StackedSource(parts, factors);
         return [new TensorJob(weight.Name, weight.Shape!, type, MethodCatalog.Find("passthrough")!, [new JobSource("shared experts", source, false, Unscaled)], None) { Layer = weight.Layer }];
     }
+
+    private ITensorSource Noisy(ExpertSpec spec, ITensorSource source, string name) =>
+        spec.NoiseScale is > 0 ? new NoisySource(source, (float)spec.NoiseScale.Value, name, mixture.Seed) : source;
 
     private IEnumerable<TensorJob> Rest(WeightSpec weight)
     {

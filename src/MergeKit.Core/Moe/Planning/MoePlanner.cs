@@ -67,6 +67,8 @@ internal sealed class MoePlanner
         var network = architecture.Declare(config);
         architecture.Network(config);
         var denseConfig = ModelConfig.Parse("the backbone's config.json", dense.ToJsonString());
+        if (_moe.Calibration.Window > network.MaxLength)
+            _problems.Add(Problem.Error($"'window' is {_moe.Calibration.Window}; the model's context holds {network.MaxLength} tokens", _plan.Recipe.Location));
         var mixture = Describe(network, denseConfig, parts, backbone);
         var tensors = new MixtureTensors(mixture, format, network, backbone, [.. _moe.Expanded.Select(expert => (expert, parts[expert.Model]))],
             [.. _moe.Shared.Select(expert => (expert, parts[expert.Model]))], OutputType(), Specification());
@@ -124,6 +126,7 @@ internal sealed class MoePlanner
             ExpertNames = Names(),
             Routing = network.Layers[layers[0]].Moe!.Routing,
             Hidden = network.HiddenSize,
+            Context = network.MaxLength,
             Layers = layers,
             Embedding = network.Embedding.Tokens.Name,
             Seed = _plan.Options.Seed,
@@ -206,11 +209,11 @@ internal sealed class MoePlanner
                 _problems.Add(Problem.Error($"data '{expert.Data}': there is no such file", expert.Location));
     }
 
-    /// <summary>A digest of all that the gates depend on.</summary>
+    /// <summary>A digest of all that the gates depend on beside the models: the seed, the recipe, and what the experts' texts say.</summary>
     private string Specification()
     {
-        var files = _moe.Experts.Where(expert => expert.Data is not null).Select(expert => new FileInfo(InputFile.Resolve(expert.Data!, _plan.Recipe.File, _plan.Options)));
-        var text = $"{_plan.Options.Seed}\n{_plan.Recipe.Yaml}\n{string.Join('\n', files.Select(file => $"{file.FullName} {file.Length} {file.LastWriteTimeUtc.Ticks}"))}";
+        var texts = _moe.Experts.Select(expert => expert.Data).OfType<string>().Select(data => InputFile.ContentKey(InputFile.Resolve(data, _plan.Recipe.File, _plan.Options)));
+        var text = $"{_plan.Options.Seed}\n{_plan.Recipe.Yaml}\n{string.Join('\n', texts)}";
         return $"{_moe.Gate}, {Convert.ToHexStringLower(System.IO.Hashing.XxHash3.Hash(System.Text.Encoding.UTF8.GetBytes(text)))}";
     }
 }

@@ -5,6 +5,7 @@ using MergeKit.Core.Merging.Execution;
 using MergeKit.Core.Merging.Planning;
 using MergeKit.Core.Numerics;
 using MergeKit.Core.Recipes;
+using MergeKit.Core.Recipes.Yaml;
 
 namespace MergeKit.Core.Moe.Routers;
 
@@ -96,7 +97,7 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
 
     private Dictionary<int, double[][]> EmbeddingRows()
     {
-        var texts = new ProbeTexts(mixture.TokenizerFolder, Settings.Calibration.Window);
+        var texts = new ProbeTexts(mixture.TokenizerFolder, mixture.Window);
         var job = mixture.Backbone.First(job => job.Name == mixture.Embedding);
         var row = EmbeddingReader(job);
         var rows = Prompted.Select(expert => GateVectors.EmbeddingRow(
@@ -129,15 +130,27 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
     /// <summary>Rows from the states of prompts.</summary>
     private Dictionary<int, double[][]> StateRows(GateInput input, CancellationToken cancellation)
     {
-        var texts = new ProbeTexts(mixture.TokenizerFolder, Settings.Calibration.Window);
+        var texts = new ProbeTexts(mixture.TokenizerFolder, mixture.Window);
         using var probe = probes.OpenPlanned("the backbone", mixture.DenseConfig, mixture.Backbone, mixture.Seed);
         var experts = Prompted.ToList();
         var prompts = experts.SelectMany(expert => expert.Positive.Concat(expert.Negative)).Distinct(StringComparer.Ordinal).ToList();
         var pooled = mixture.Layers.ToDictionary(layer => layer, _ => new Dictionary<string, double[]>(StringComparer.Ordinal));
-        probe.Run([.. prompts.Select(texts.Prompt)], input, mixture.Layers, (layer, sequence, states) =>
+        List<int[]> sequences = [.. prompts.Select(texts.Prompt)];
+        RequireFit(experts, prompts, sequences);
+        probe.Run(sequences, input, mixture.Layers, (layer, sequence, states) =>
             pooled[layer][prompts[sequence]] = Pool(states, last: Settings.Gate == GateMode.Hidden), cancellation);
         return mixture.Layers.ToDictionary(layer => layer, layer => experts.Select(expert => GateVectors.Row(
             [.. expert.Positive.Select(prompt => pooled[layer][prompt])], [.. expert.Negative.Select(prompt => pooled[layer][prompt])])).ToArray());
+    }
+
+    /// <summary>Fails where prompts are longer than the model's context.</summary>
+    private void RequireFit(List<ExpertSpec> experts, List<string> prompts, List<int[]> sequences)
+    {
+        var problems = prompts.Zip(sequences).Where(pair => pair.Second.Length > mixture.Context).Select(pair => Problem.Error(
+            $"the prompt '{Quoting.Shorten(pair.First)}' has {pair.Second.Length} tokens; the model's context holds {mixture.Context}",
+            experts.First(expert => expert.Positive.Concat(expert.Negative).Contains(pair.First, StringComparer.Ordinal)).Location)).ToList();
+        if (problems.Count > 0)
+            throw new InputException(problems);
     }
 
     private double[] Pool(ReadOnlySpan<float> states, bool last)
@@ -172,7 +185,7 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
         Balance(states);
     }
 
-    /// <summary>Half of ln experts, where nothing else is asked for: the likeliest labels' own temperature is far sharper, and mixes worse.</summary>
+    /// <summary>Half of ln experts, where nothing else is asked for; see <see cref="CalibrationSettings.TargetEntropy"/>.</summary>
     private double Scale(IReadOnlyList<double[]> logits) =>
         GateCalibration.ScaleForEntropy(logits, Settings.Calibration.TargetEntropy ?? 0.5 * Math.Log(Settings.Experts.Count));
 

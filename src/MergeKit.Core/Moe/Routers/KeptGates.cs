@@ -74,10 +74,7 @@ public sealed class KeptGates(Mixture mixture, MergePlan plan)
         hash.Append(Encoding.UTF8.GetBytes($"{InputIdentity.Take(plan)}\n{plan.Recipe.Yaml}\n{typeof(KeptGates).Module.ModuleVersionId}\n"));
         var texts = mixture.Settings.Experts.Select(expert => expert.Data).OfType<string>().Distinct().Select(data => InputFile.Resolve(data, mixture.RecipeFile, plan.Options));
         foreach (var path in TokenizerFiles.Select(name => Path.Combine(mixture.TokenizerFolder, name)).Concat(texts))
-        {
-            byte[] content = File.Exists(path) ? XxHash128.Hash(File.ReadAllBytes(path)) : [];
-            hash.Append(Encoding.UTF8.GetBytes($"{path} {Convert.ToHexStringLower(content)}\n"));
-        }
+            hash.Append(Encoding.UTF8.GetBytes($"{InputFile.ContentKey(path)}\n"));
 
         return hash.GetCurrentHash();
     }

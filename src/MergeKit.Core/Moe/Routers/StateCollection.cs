@@ -24,13 +24,17 @@ internal sealed class StateCollection(Mixture mixture, PlanOptions options, IRou
     /// <summary>States in every layer, equally many from each expert's texts; every fifth sequence is held out of the fit.</summary>
     public Dictionary<int, LabelledStates> Collect(CancellationToken cancellation)
     {
-        var texts = new ProbeTexts(mixture.TokenizerFolder, Settings.Calibration.Window);
-        var sequences = Settings.Experts.Select(expert => Sequences(texts, expert)).ToList();
+        var texts = new ProbeTexts(mixture.TokenizerFolder, mixture.Window);
+        var sequences = Sequences(texts);
         var labels = Settings.Calibration.Labels == CalibrationLabels.Domain
             ? [.. sequences.Select((list, label) => list.Select(_ => label).ToArray())]
             : LikelihoodLabels(sequences, cancellation);
         var most = (int)Math.Min(MostStates, MostStateBytes / (sizeof(float) * (long)mixture.Hidden * mixture.Layers.Count));
         var kept = Math.Max(1, Math.Min(most / sequences.Count, sequences.Min(list => list.Sum(ids => Math.Max(1, ids.Length - 1)))));
+        if (kept * sequences.Count < mixture.Hidden)
+            _problems.Add(Problem.Warning(
+                $"the gates are calibrated on {kept * sequences.Count} states, {kept} of each expert's text, which are {mixture.Hidden} wide: too few to be relied on; give more text as 'data', or more 'tokens'",
+                Settings.Experts[sequences.Index().MinBy(list => list.Item.Sum(ids => ids.Length)).Index].Location));
         var states = mixture.Layers.ToDictionary(layer => layer, _ => new LabelledStates(mixture.Hidden));
         using var probe = probes.OpenPlanned("the backbone", mixture.DenseConfig, mixture.Backbone, mixture.Seed);
         foreach (var (own, belongs) in sequences.Zip(labels))
@@ -44,6 +48,25 @@ internal sealed class StateCollection(Mixture mixture, PlanOptions options, IRou
         }
 
         return states;
+    }
+
+    /// <summary>Every expert's sequences; where texts cannot be read, all of those are named.</summary>
+    private List<IReadOnlyList<int[]>> Sequences(ProbeTexts texts)
+    {
+        var (sequences, problems) = (new List<IReadOnlyList<int[]>>(), new List<Problem>());
+        foreach (var expert in Settings.Experts)
+        {
+            try
+            {
+                sequences.Add(Sequences(texts, expert));
+            }
+            catch (InputException e)
+            {
+                problems.AddRange(e.Problems.Select(problem => problem with { Location = problem.Location ?? expert.Location }));
+            }
+        }
+
+        return problems.Count == 0 ? sequences : throw new InputException(problems);
     }
 
     private IReadOnlyList<int[]> Sequences(ProbeTexts texts, ExpertSpec expert) => expert.Data is { } data

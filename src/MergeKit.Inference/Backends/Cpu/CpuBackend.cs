@@ -182,7 +182,7 @@ public sealed class CpuBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public void Read(IBuffer source, int row, Span<float> values) => ((CpuBuffer)source).Row(row).CopyTo(values);
+    public void Read(IBuffer source, int row, Span<float> values) => ((CpuBuffer)source).Span.Slice(row * source.Columns, values.Length).CopyTo(values);
 
     /// <inheritdoc/>
     public void Dispose()

@@ -310,8 +310,8 @@ public sealed class CudaBackend : IBackend
         var at = from.Pointer + (nint)((long)row * from.Columns * from.Type.Size());
         if (from.Type == CudaType.BFloat16)
         {
-            var wide = _converted.Resize(1, from.Columns, CudaType.Float32);
-            Elementwise.Convert(_cuda, at, from.Type, wide, CudaType.Float32, from.Columns);
+            var wide = _converted.Resize(values.Length / from.Columns, from.Columns, CudaType.Float32);
+            Elementwise.Convert(_cuda, at, from.Type, wide, CudaType.Float32, values.Length);
             at = wide;
         }
 

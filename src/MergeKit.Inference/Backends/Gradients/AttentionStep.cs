@@ -15,7 +15,7 @@ internal sealed class AttentionStep(AttentionWeights weights, Heads heads, Forwa
 
     public TapeValue Attend(Tape tape)
     {
-        var y = new TapeValue(heads.Queries.Rows, _spec.Heads * _spec.ValueDim);
+        var y = tape.Value(heads.Queries.Rows, _spec.Heads * _spec.ValueDim);
         ForHeads(tape, (sequence, head, query, scores) =>
         {
             var (from, count) = Weigh(sequence, head, query, scores, slopes: []);

@@ -11,7 +11,7 @@ internal static class EmbeddingStep
     /// <summary>scale x token row + position row + type row, without the norm.</summary>
     public static TapeValue Embed(this Tape tape, EmbeddingWeights weights, ForwardBatch batch, int width)
     {
-        var y = new TapeValue(batch.Tokens, width);
+        var y = tape.Value(batch.Tokens, width);
         List<(WeightTensor Table, string Name, float Scale, int[] Rows)> tables = [(weights.Tokens, weights.Spec.Tokens.Name, weights.Spec.Scale, batch.Ids)];
         if (weights.Positions is { } positions)
             tables.Add((positions, weights.Spec.Positions!.Name, 1, batch.PositionRows));

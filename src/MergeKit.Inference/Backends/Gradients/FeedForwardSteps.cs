@@ -21,7 +21,7 @@ internal static class FeedForwardSteps
         var half = weights.Intermediate;
         if (weights.Gate == GateKind.Interleaved)
             wide = tape.Select(wide, [.. Enumerable.Range(0, half).Select(i => 2 * i), .. Enumerable.Range(0, half).Select(i => 2 * i + 1)]);
-        var (y, halves) = (new TapeValue(wide.Rows, half), weights with { Gate = GateKind.Halves });
+        var (y, halves) = (tape.Value(wide.Rows, half), weights with { Gate = GateKind.Halves });
         tape.Pool.For(wide.Rows, (row, _) => CpuFeedForward.Gate(halves, wide.Row(row).ToArray(), y.Row(row)));
         return tape.Record(y, () =>
         {

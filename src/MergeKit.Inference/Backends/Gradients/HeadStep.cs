@@ -18,7 +18,7 @@ internal static class HeadStep
         for (var start = 0; start < rows.Length; start += step)
         {
             var part = rows.Slice(start, Math.Min(step, rows.Length - start));
-            var (x, logits) = (new TapeValue(part.Length, hidden.Columns), new TapeValue(part.Length, matrix.Rows));
+            var (x, logits) = (tape.Value(part.Length, hidden.Columns), tape.Value(part.Length, matrix.Rows));
             for (var i = 0; i < part.Length; i++)
                 hidden.Row(part[i]).CopyTo(x.Row(i));
             matrix.Multiply(x.Data, x.Rows, logits.Data, tape.Pool);
@@ -28,6 +28,8 @@ internal static class HeadStep
             matrix.Back(x, logits, tape);
             for (var i = 0; i < part.Length; i++)
                 TensorPrimitives.Add(hidden.GradientRow(part[i]), x.GradientRow(i), hidden.GradientRow(part[i]));
+            x.Release();
+            logits.Release();
         }
 
         return sum;

@@ -32,7 +32,7 @@ internal static class MixtureSteps
     /// <summary>Row t of the result is the sum over places p of t's of shares[p] x output row.</summary>
     private static TapeValue Mix(Tape tape, List<(int[] Places, TapeValue Output)> visits, TapeValue shares, int width)
     {
-        var (y, perToken) = (new TapeValue(shares.Rows, width), shares.Columns);
+        var (y, perToken) = (tape.Value(shares.Rows, width), shares.Columns);
         foreach (var (places, output) in visits)
             for (var i = 0; i < places.Length; i++)
                 TensorPrimitives.MultiplyAdd(output.Row(i), shares.Data[places[i]], y.Row(places[i] / perToken), y.Row(places[i] / perToken));
@@ -50,7 +50,7 @@ internal static class MixtureSteps
 
     private static TapeValue Sigmoid(Tape tape, TapeValue x)
     {
-        var y = new TapeValue(x.Rows, x.Columns);
+        var y = tape.Value(x.Rows, x.Columns);
         TensorPrimitives.Sigmoid(x.Data, y.Data);
         return tape.Record(y, () =>
         {
@@ -63,7 +63,7 @@ internal static class MixtureSteps
     private static (int[] Experts, TapeValue Shares) Route(Tape tape, MoeWeights weights, TapeValue logits)
     {
         var (routing, topK) = (weights.Routing, weights.Routing.TopK);
-        var (experts, shares) = (new int[logits.Rows * topK], new TapeValue(logits.Rows, topK));
+        var (experts, shares) = (new int[logits.Rows * topK], tape.Value(logits.Rows, topK));
         var scores = (float[])logits.Data.Clone();
         for (var token = 0; token < logits.Rows; token++)
             CpuRouter.Choose(routing, weights.Correction, scores.AsSpan(token * logits.Columns, logits.Columns), experts.AsSpan(token * topK, topK), shares.Row(token));

@@ -12,7 +12,7 @@ internal static class NormSteps
     {
         if (norm is null)
             return x;
-        var y = new TapeValue(x.Rows, x.Columns);
+        var y = tape.Value(x.Rows, x.Columns);
         tape.Pool.For(x.Rows, (row, _) => CpuNorm.Apply(norm, x.Row(row), y.Row(row)));
         return tape.Record(y, () => Back(norm, x, y, tape.Parameters));
     }

@@ -11,7 +11,7 @@ internal static class PlainSteps
     public static TapeValue Linear(this Tape tape, IMatrix matrix, TapeValue x)
     {
         var weights = (TapeMatrix)matrix;
-        var y = new TapeValue(x.Rows, weights.Rows);
+        var y = tape.Value(x.Rows, weights.Rows);
         weights.Multiply(x.Data, x.Rows, y.Data, tape.Pool);
         return tape.Record(y, () => weights.Back(x, y, tape));
     }
@@ -19,7 +19,7 @@ internal static class PlainSteps
     /// <summary>a + b.</summary>
     public static TapeValue Add(this Tape tape, TapeValue a, TapeValue b)
     {
-        var y = new TapeValue(a.Rows, a.Columns);
+        var y = tape.Value(a.Rows, a.Columns);
         TensorPrimitives.Add(a.Data, b.Data, y.Data);
         return tape.Record(y, () =>
         {
@@ -31,7 +31,7 @@ internal static class PlainSteps
     /// <summary>f(x).</summary>
     public static TapeValue Activate(this Tape tape, Activation activation, TapeValue x)
     {
-        var y = new TapeValue(x.Rows, x.Columns);
+        var y = tape.Value(x.Rows, x.Columns);
         x.Data.CopyTo(y.Data, 0);
         CpuFeedForward.Activate(activation, y.Data);
         return tape.Record(y, () =>
@@ -48,7 +48,7 @@ internal static class PlainSteps
     /// <summary>Column c of the result is column <paramref name="columns"/>[c] of x; a column may be used more than once, or not at all.</summary>
     public static TapeValue Select(this Tape tape, TapeValue x, int[] columns)
     {
-        var y = new TapeValue(x.Rows, columns.Length);
+        var y = tape.Value(x.Rows, columns.Length);
         for (var row = 0; row < x.Rows; row++)
         {
             var values = x.Row(row);
@@ -72,7 +72,7 @@ internal static class PlainSteps
     /// <summary>a and b side by side.</summary>
     public static TapeValue Join(this Tape tape, TapeValue a, TapeValue b)
     {
-        var y = new TapeValue(a.Rows, a.Columns + b.Columns);
+        var y = tape.Value(a.Rows, a.Columns + b.Columns);
         for (var row = 0; row < a.Rows; row++)
         {
             a.Row(row).CopyTo(y.Row(row));
@@ -93,7 +93,7 @@ internal static class PlainSteps
     /// <summary>Some rows of x; a row may be taken more than once.</summary>
     public static TapeValue Rows(this Tape tape, TapeValue x, int[] rows)
     {
-        var y = new TapeValue(rows.Length, x.Columns);
+        var y = tape.Value(rows.Length, x.Columns);
         for (var i = 0; i < rows.Length; i++)
             x.Row(rows[i]).CopyTo(y.Row(i));
         return tape.Record(y, () =>

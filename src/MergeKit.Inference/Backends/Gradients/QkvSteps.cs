@@ -63,7 +63,7 @@ internal sealed class QkvSteps(Tape tape)
         if (rope is null)
             return x;
         var tables = Array.ConvertAll(batch.Sequences, sequence => _tables.Get(rope, sequence.RotaryLength));
-        var y = new TapeValue(x.Rows, x.Columns);
+        var y = tape.Value(x.Rows, x.Columns);
         x.Data.CopyTo(y.Data, 0);
         ForHeads((table, token, at) => table.Rotate(y.Row(token).Slice(at, headWidth - first), batch.Positions[token]));
         return tape.Record(y, () =>

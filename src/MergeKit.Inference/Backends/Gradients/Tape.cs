@@ -7,12 +7,24 @@ namespace MergeKit.Inference.Backends.Gradients;
 internal sealed class Tape(WorkerPool pool, ParameterGradients parameters)
 {
     private readonly List<Action> _steps = [];
+    private readonly List<TapeValue> _values = [];
 
     /// <summary>Who works.</summary>
     public WorkerPool Pool => pool;
 
+    /// <summary>Memory of steps.</summary>
+    public KeptArrays Arrays { get; } = new();
+
     /// <summary>Where gradients of weights are added up.</summary>
     public ParameterGradients Parameters => parameters;
+
+    /// <summary>Room for what a step makes, zero; gone with the pass.</summary>
+    public TapeValue Value(int rows, int columns)
+    {
+        var value = new TapeValue(rows, columns, Arrays);
+        _values.Add(value);
+        return value;
+    }
 
     /// <summary>Notes a step.</summary>
     /// <param name="output">What it made; its gradient is complete when the step is walked back, and forgotten after.</param>
@@ -36,6 +48,13 @@ internal sealed class Tape(WorkerPool pool, ParameterGradients parameters)
             _steps[step]();
     }
 
-    /// <summary>Begins another pass.</summary>
-    public void Clear() => _steps.Clear();
+    /// <summary>Begins another pass, in the memory of the one before.</summary>
+    public void Clear()
+    {
+        _steps.Clear();
+        foreach (var value in _values)
+            value.Release();
+        _values.Clear();
+        Arrays.Trim();
+    }
 }

@@ -26,9 +26,11 @@ internal sealed unsafe class TapeMatrix(MatrixSource source) : IMatrix
         {
             var stored = source.Blocks[block];
             var rows = checked((int)stored.Shape[source.StoredTransposed ? 1 : 0]);
-            var part = Part(y.Gradient, y.Columns, first, rows);
+            var part = Part(y.Gradient, y.Columns, first, rows, tape.Arrays);
             BackToInput(stored, part, x, tape.Pool);
             BackToWeights(source.Origins[block], part, rows, x, tape);
+            if (part != y.Gradient)
+                tape.Arrays.Give(part);
             first += rows;
         }
     }
@@ -52,31 +54,31 @@ internal sealed unsafe class TapeMatrix(MatrixSource source) : IMatrix
         if (gradient.IsEmpty)
             return;
         var (left, right, outputs, inputs) = source.StoredTransposed ? (x.Data, part, Columns, rows) : (part, x.Data, rows, Columns);
-        var transposed = Transposed(left, x.Rows, outputs);
+        var transposed = tape.Arrays.Take(x.Rows * outputs);
+        Transpose(left, x.Rows, outputs, transposed);
         fixed (float* data = right)
             TransposedProduct.Multiply(transposed, outputs, new WeightMatrix((nint)data, DType.F32, x.Rows, inputs, inputs), gradient, inputs, tape.Pool, beta: 1);
+        tape.Arrays.Give(transposed);
     }
 
     /// <summary>Some columns of a matrix as a matrix of their own.</summary>
-    private static float[] Part(float[] matrix, int width, int first, int count)
+    private static float[] Part(float[] matrix, int width, int first, int count, KeptArrays arrays)
     {
         if (count == width)
             return matrix;
-        var part = new float[matrix.Length / width * count];
+        var part = arrays.Take(matrix.Length / width * count);
         for (var row = 0; row < part.Length / count; row++)
             matrix.AsSpan(row * width + first, count).CopyTo(part.AsSpan(row * count));
         return part;
     }
 
-    private static float[] Transposed(float[] matrix, int rows, int columns)
+    private static void Transpose(float[] matrix, int rows, int columns, float[] result)
     {
         const int tile = 32;
-        var result = new float[rows * columns];
         for (var top = 0; top < rows; top += tile)
             for (var left = 0; left < columns; left += tile)
                 for (var row = top; row < Math.Min(rows, top + tile); row++)
                     for (var column = left; column < Math.Min(columns, left + tile); column++)
                         result[column * rows + row] = matrix[row * columns + column];
-        return result;
     }
 }

@@ -1,7 +1,10 @@
 namespace MergeKit.Inference.Backends.Gradients;
 
 /// <summary>Activations [rows, columns] at one point of a pass; on the way back also d loss / d them. Written once, then only read.</summary>
-internal sealed class TapeValue(int rows, int columns)
+/// <param name="rows">Rows.</param>
+/// <param name="columns">Columns.</param>
+/// <param name="arrays">Where memory comes from and goes to.</param>
+internal sealed class TapeValue(int rows, int columns, KeptArrays arrays)
 {
     private float[]? _gradient;
 
@@ -9,10 +12,10 @@ internal sealed class TapeValue(int rows, int columns)
 
     public int Columns => columns;
 
-    public float[] Data { get; } = new float[checked(rows * columns)];
+    public float[] Data { get; private set; } = arrays.Take(checked(rows * columns));
 
     /// <summary>d loss / d <see cref="Data"/>, to be added to.</summary>
-    public float[] Gradient => _gradient ??= new float[Data.Length];
+    public float[] Gradient => _gradient ??= arrays.Take(Data.Length);
 
     /// <summary>Whether anything has been added to the gradient.</summary>
     public bool HasGradient => _gradient is not null;
@@ -22,7 +25,20 @@ internal sealed class TapeValue(int rows, int columns)
     public Span<float> GradientRow(int row) => Gradient.AsSpan(row * columns, columns);
 
     /// <summary>Forgets the gradient: it has been passed on.</summary>
-    public void Forget() => _gradient = null;
+    public void Forget()
+    {
+        if (_gradient is not null)
+            arrays.Give(_gradient);
+        _gradient = null;
+    }
+
+    /// <summary>Gives up everything; the value must not be read again.</summary>
+    public void Release()
+    {
+        Forget();
+        arrays.Give(Data);
+        Data = [];
+    }
 }
 
 /// <summary>A name for the value that a step left last: what the forward pass overwrites becomes another value here.</summary>

@@ -113,7 +113,7 @@ public sealed class QuantizedModelTests : IDisposable
         var path = Write(_scratch.Join("m"), $$"""{"quant_method": "gptq", "bits": {{bits}}, "group_size": {{group}}, "checkpoint_format": "{{format}}"}""", tensors);
         var offset = format == "gptq" ? 1 : 0;
         AssertDecodes(path, "l.weight", [outputs, inputs],
-            Decoded(inputs, outputs, (i, o) => (float)scales[groups[i] * outputs + o] * ((int)integers[i * outputs + o] - ((int)zeros[groups[i] * outputs + o] + offset))), $"GPTQ int{bits}");
+            Decoded(inputs, outputs, (i, o) => (float)scales[groups[i] * outputs + o] * ((int)integers[i * outputs + o] - (((int)zeros[groups[i] * outputs + o] + offset) & ((1 << bits) - 1)))), $"GPTQ int{bits}");
     }
 
     [Fact]

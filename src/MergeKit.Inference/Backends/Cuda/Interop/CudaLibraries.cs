@@ -10,14 +10,14 @@ namespace MergeKit.Inference.Backends.Cuda.Interop;
 /// <param name="Package">What to install where it is missing.</param>
 internal sealed record CudaLibrary(string Key, IReadOnlyList<string> Files, string Companion, string Package);
 
-/// <summary>Finds the CUDA driver, NVRTC and cuBLASLt.</summary>
+/// <summary>Finds the CUDA driver, NVRTC, cuBLASLt and cuSOLVER.</summary>
 /// <remarks>Searched are the folders of <c>MERGEKIT_CUDA_LIBRARIES</c>, then the system's own search path, then <c>CUDA_PATH</c> and the usual folder of a toolkit.</remarks>
 internal static class CudaLibraries
 {
     /// <summary>Names folders to search first, separated like those of PATH.</summary>
     public const string FoldersVariable = "MERGEKIT_CUDA_LIBRARIES";
 
-    internal const string DriverKey = "mergekit-cuda", NvrtcKey = "mergekit-nvrtc", CublasLtKey = "mergekit-cublaslt";
+    internal const string DriverKey = "mergekit-cuda", NvrtcKey = "mergekit-nvrtc", CublasLtKey = "mergekit-cublaslt", CusolverKey = "mergekit-cusolver";
 
     /// <summary>The driver.</summary>
     public static CudaLibrary Driver { get; } = new(DriverKey, ["libcuda.so.1"], "",
@@ -31,7 +31,12 @@ internal static class CudaLibraries
     public static CudaLibrary CublasLt { get; } = new(CublasLtKey, ["libcublasLt.so.13", "libcublasLt.so.12"], "",
         "cuBLASLt 12.4 or newer (Debian: libcublaslt12 in non-free; NVIDIA: libcublas-13-0; Python: nvidia-cublas)");
 
-    private static readonly Lazy<nint> DriverHandle = new(() => Load(Driver)), NvrtcHandle = new(() => Load(Nvrtc)), CublasLtHandle = new(() => Load(CublasLt));
+    /// <summary>Matrix decompositions; nothing else needs it.</summary>
+    public static CudaLibrary Cusolver { get; } = new(CusolverKey, ["libcusolver.so.12", "libcusolver.so.11"], "",
+        "cuSOLVER 11.6 or newer (Debian: libcusolver11 in non-free; NVIDIA: libcusolver-13-0; Python: nvidia-cusolver)");
+
+    private static readonly Lazy<nint> DriverHandle = new(() => Load(Driver)), NvrtcHandle = new(() => Load(Nvrtc)), CublasLtHandle = new(() => Load(CublasLt)),
+        CusolverHandle = new(() => Load(Cusolver));
 
     static CudaLibraries() => NativeLibrary.SetDllImportResolver(typeof(CudaLibraries).Assembly, Resolve);
 
@@ -52,6 +57,7 @@ internal static class CudaLibraries
         DriverKey => DriverHandle.Value,
         NvrtcKey => NvrtcHandle.Value,
         CublasLtKey => CublasLtHandle.Value,
+        CusolverKey => CusolverHandle.Value,
         _ => 0,
     };
 

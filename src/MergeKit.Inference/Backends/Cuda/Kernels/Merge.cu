@@ -59,33 +59,45 @@ __device__ __forceinline__ u32 random_bits(const Source& s, i64 at) {
 struct Row {
     Source s;
 #if TRIM == 1
-    Range range;
+    Span span;
 #endif
 };
 
 // The source's task vector, trimmed.
-__device__ __forceinline__ void trimmed(const Params& p, const Row& row, int i, u32 random, int tile, int local, const float (&base)[STEP], float (&x)[STEP]) {
-#if TRIM == 3
-    const u32 bits = p.mask[((i64)i * p.tiles + tile) * TILE_WORDS + local / 32] >> (local & 31);
+__device__ __forceinline__ void trimmed(const Params& p, const Row& row, int i, u32 random, int owner, int tile, i64 start, int local, const float (&base)[STEP], float (&x)[STEP]) {
+#pragma unroll
+    for (int j = 0; j < STEP; j++) x[j] = delta_of(x[j], base[j]);
+#if TRIM == 1
+    if (row.span.plain) {
+#pragma unroll
+        for (int j = 0; j < STEP; j++)
+            if (magnitude(x[j]) - row.span.from > row.span.span) x[j] = 0.0f;
+    } else {
+        const Range range = range_of(p.cuts + (owner * SOURCES + i) * 2, start);
+#pragma unroll
+        for (int j = 0; j < STEP; j++)
+            if (!stays(range, magnitude(x[j]), local + j)) x[j] = 0.0f;
+    }
+#else
+    u32 kept = row.s.rule == RULE_NOTHING ? 0 : ~0u;
+#if TRIM == 2
+    if (row.s.rule == RULE_TRIM) kept = random;
+#elif TRIM == 3
+    if (row.s.rule == RULE_TRIM) kept = p.mask[((i64)i * p.tiles + tile) * TILE_WORDS + local / 32] >> (local & 31);
 #endif
 #pragma unroll
-    for (int j = 0; j < STEP; j++) {
-        const float d = delta_of(x[j], base[j]);
-        bool keep = row.s.rule != RULE_NOTHING;
-        if (row.s.rule == RULE_TRIM) {
-#if TRIM == 1
-            keep = stays(row.range, magnitude(d), local + j);
-#elif TRIM == 2
-            keep = random >> j & 1;
-#elif TRIM == 3
-            keep = bits >> j & 1;
+    for (int j = 0; j < STEP; j++)
+        if (!(kept >> j & 1)) x[j] = 0.0f;
 #endif
-        }
-        x[j] = keep ? d : 0.0f;
-    }
 }
 
 #if SCHEME == 2
+// a / b of b that is not 0, to nearest even. A numerator of 0 would send the whole warp the division's long way.
+__device__ __forceinline__ float quotient(float a, float b) {
+    const float q = __fdiv_rn(a == 0.0f ? 1.0f : a, b);
+    return a == 0.0f ? __int_as_float((__float_as_int(a) ^ __float_as_int(b)) & 0x80000000) : q;
+}
+
 // TIES' election.
 __device__ __forceinline__ float vote(const Row (&rows)[SOURCES], const float (&x)[SOURCES][STEP], int j) {
     float sum = 0.0f, merged = 0.0f, divisor = 0.0f;
@@ -100,7 +112,7 @@ __device__ __forceinline__ float vote(const Row (&rows)[SOURCES], const float (&
         divisor = __fadd_rn(divisor, counts ? rows[i].s.weight : 0.0f);
     }
 #if NORMALIZE
-    merged = __fdiv_rn(merged, divisor == 0.0f ? 1.0f : divisor);
+    merged = quotient(merged, divisor == 0.0f ? 1.0f : divisor);
 #endif
     return merged;
 }
@@ -153,7 +165,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) combine(const __grid_co
     for (int i = 0; i < SOURCES; i++) {
         rows[i].s = p.sources[owner * SOURCES + i];
 #if TRIM == 1
-        rows[i].range = range_of(p.cuts + (owner * SOURCES + i) * 2, start);
+        rows[i].span = span_of(rows[i].s, p.cuts + (owner * SOURCES + i) * 2, start);
 #endif
     }
     int bad = 0;
@@ -174,13 +186,15 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) combine(const __grid_co
         load_all([&](int i) -> const Source& { return rows[i].s; }, at, t.count, x);
 #if SCHEME > 0
 #pragma unroll
-        for (int i = 1; i < SOURCES; i++) trimmed(p, rows[i], i, random[i], tile, local, x[0], x[i]);
+        for (int i = 1; i < SOURCES; i++) trimmed(p, rows[i], i, random[i], owner, tile, start, local, x[0], x[i]);
 #endif
 #pragma unroll
-        for (int j = 0; j < STEP; j++) {
-            y[j] = combined(t, rows, x, j);
-            bad += at + j < t.count && (magnitude(y[j]) >= 0x7f800000u);
-        }
+        for (int j = 0; j < STEP; j++) y[j] = combined(t, rows, x, j);
+        u32 largest = 0;
+#pragma unroll
+        for (int j = 0; j < STEP; j++) largest = max(largest, magnitude(y[j]));
+        if (largest >= 0x7f800000u)
+            for (int j = 0; j < STEP; j++) bad += at + j < t.count && magnitude(y[j]) >= 0x7f800000u;
         store_some(t, at, y);
     }
     if (bad) atomicAdd(p.not_finite, (u64)bad);

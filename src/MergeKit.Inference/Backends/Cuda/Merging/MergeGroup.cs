@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using MergeKit.Core.Merging;
 using MergeKit.Inference.Backends.Cuda.Kernels;
 
@@ -34,25 +33,28 @@ internal sealed class MergeGroup(CudaContext cuda, MergeWorkspace work, MergeFor
     private void Send(nint notFinite)
     {
         var tensors = new MergeTensorRow[jobs.Count];
-        var owners = new List<int>();
-        for (var i = 0; i < tensors.Length; i++)
+        var owners = new int[checked((int)jobs.Sum(job => Tiles(job.Job)))];
+        for (int i = 0, tile = 0; i < tensors.Length; i++)
         {
             var (job, target) = jobs[i];
-            tensors[i] = Row(job, target, owners.Count);
-            owners.AddRange(Enumerable.Repeat(i, checked((int)((job.Job.Count + MergeKernels.TileElements - 1) / MergeKernels.TileElements))));
+            tensors[i] = Row(job, target, tile);
+            owners.AsSpan(tile, (int)Tiles(job)).Fill(i);
+            tile += (int)Tiles(job);
         }
 
         _parameters = new MergeKernels.Parameters
         {
-            Tensors = work.Tensors.Send<MergeTensorRow>(tensors),
+            Tensors = work.Tensors.Keep<MergeTensorRow>(tensors),
             Sources = work.Sources.Send<MergeSourceRow>([.. jobs.SelectMany(job => job.Job.Sources)]),
             Cuts = work.Cuts.Send<MergeCutRow>([.. jobs.SelectMany(job => job.Job.Cuts)]),
-            Owners = work.Owners.Send<int>(CollectionsMarshal.AsSpan(owners)),
+            Owners = work.Owners.Keep<int>(owners),
             NotFinite = notFinite,
-            Tiles = owners.Count,
+            Tiles = owners.Length,
             Count = jobs.Count,
         };
     }
+
+    private static long Tiles(MergeJob job) => (job.Job.Count + MergeKernels.TileElements - 1) / MergeKernels.TileElements;
 
     private MergeTensorRow Row(MergeJob job, MergeTarget target, int firstTile)
     {

@@ -37,9 +37,9 @@ internal static class ParentFiles
     }
 
     /// <summary>A plan of a recipe whose models are <c>m0</c> to <c>m3</c>.</summary>
-    public static MergePlan Plan(string folder, string yaml, bool raw = true, ulong seed = 7)
+    public static MergePlan Plan(string folder, string yaml, bool raw = true, ulong seed = 7, IDecomposer? decomposer = null)
     {
-        var plan = MergePlanner.Plan(RecipeReader.Parse(Path.Combine(folder, "recipe.yml"), yaml)[0], new PlanOptions { WorkingDirectory = folder, Raw = raw, Seed = seed, Threads = 2 });
+        var plan = MergePlanner.Plan(RecipeReader.Parse(Path.Combine(folder, "recipe.yml"), yaml)[0], new PlanOptions { WorkingDirectory = folder, Raw = raw, Seed = seed, Threads = 2, Decomposer = decomposer ?? new CpuDecomposer() });
         Assert.True(plan.IsExecutable, string.Join('\n', plan.Problems));
         return plan;
     }

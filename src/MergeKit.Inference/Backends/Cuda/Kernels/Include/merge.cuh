@@ -138,6 +138,23 @@ __device__ __forceinline__ bool stays(const Range& r, u32 m, int local) {
     return (m > r.low || (m == r.low && (local <= r.low_last) == r.keep_first)) && (m < r.high || (m == r.high && local <= r.high_last));
 }
 
+// What stays of a task vector in one tile, as one run of magnitudes: m - from <= span (unsigned). Not `plain` where a tie that stays and one that
+// goes lie in the same tile; that is one tile of a tensor at most for each cut.
+struct Span {
+    u32 from, span;
+    bool plain;
+};
+
+__device__ __forceinline__ Span span_of(const Source& s, const Cut* cuts, i64 start) {
+    if (s.rule == RULE_EVERYTHING) return {0, 0xffffffffu, true};
+    const Span none = {0x80000000u, 0, true};
+    if (s.rule == RULE_NOTHING) return none;
+    const Range r = range_of(cuts, start);
+    if ((r.low_last >= 0 && r.low_last < TILE) || (r.high_last >= 0 && r.high_last < TILE)) return {0, 0, false};
+    const i64 from = (i64)r.low + ((r.low_last >= TILE) == r.keep_first ? 0 : 1), to = (i64)r.high - (r.high_last >= TILE ? 0 : 1);
+    return to < from ? none : Span{(u32)from, (u32)(to - from), true};
+}
+
 // Philox4x32-10 (Salmon et al. 2011).
 struct Words { u32 w[4]; };
 __device__ __forceinline__ Words philox(u64 key, u64 counter) {
