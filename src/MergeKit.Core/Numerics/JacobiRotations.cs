@@ -1,8 +1,12 @@
+using System.Numerics;
+
 namespace MergeKit.Core.Numerics;
 
 /// <summary>Makes the rows of a matrix orthogonal by plane rotations of pairs (Hestenes 1958, "Inversion of matrices by biorthogonalization"). Rows go
-/// in blocks that fit the cache; blocks meet in rounds of a tournament, so that the pairs of a round are independent (Brent and Luk 1985, "The solution
-/// of singular-value and symmetric eigenvalue problems on multiprocessor arrays"). Of two rows the longer one comes to stand first (de Rijk 1989).</summary>
+/// in blocks that fit the cache, and blocks in halves of halves: the pairs within two halves are independent, and of those between them the pairs of
+/// opposite quarters. So each core works on the same rows for long, and the order of the rotations that depend on each other is the same for any number
+/// of threads. Of two rows the longer one comes to stand first (de Rijk 1989, "A one-sided Jacobi algorithm for computing the singular value
+/// decomposition on a vector computer").</summary>
 internal sealed class JacobiRotations
 {
     private const double Orthogonal = 1e-15;
@@ -21,6 +25,9 @@ internal sealed class JacobiRotations
         _block = Math.Clamp(Math.Min(PairElements / Math.Max(1, rows.Length), rows.Length / LeastBlocks), LeastBlock, MostBlock);
         _floor = rows.Select(row => PlaneRotation.Products(row, row).XX).DefaultIfEmpty(0).Max() * Math.Pow(length * Math.Pow(2, -52), 2);
     }
+
+    /// <summary>As many halves are worked on at once as there are processors.</summary>
+    private static int Lanes => (int)BitOperations.RoundUpToPowerOf2((uint)Environment.ProcessorCount);
 
     private int Blocks => (_rows.Length + _block - 1) / _block;
 
@@ -46,21 +53,52 @@ internal sealed class JacobiRotations
     private bool Sweep(ParallelLoop loop)
     {
         var rotations = 0;
-        loop(Blocks, block => Interlocked.Add(ref rotations, Within(block)));
-        var seats = Blocks + Blocks % 2;
-        for (var round = 0; round < seats - 1; round++)
+        Sweep(0, (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(1, Blocks)), Lanes, loop, count => Interlocked.Add(ref rotations, count));
+        return rotations > 0;
+    }
+
+    /// <summary>All pairs within a range of blocks: those of its halves, at the same time, then those between them.</summary>
+    private void Sweep(int first, int size, int lanes, ParallelLoop loop, Action<int> rotated)
+    {
+        if (first >= Blocks)
+            return;
+        if (size == 1)
         {
-            var shift = round;
-            loop(seats / 2, pair =>
-            {
-                var first = pair == 0 ? seats - 1 : (shift + pair) % (seats - 1);
-                var second = pair == 0 ? shift : (shift - pair + seats - 1) % (seats - 1);
-                if (first < Blocks && second < Blocks)
-                    Interlocked.Add(ref rotations, Between(Math.Min(first, second), Math.Max(first, second)));
-            });
+            rotated(Within(first));
+            return;
         }
 
-        return rotations > 0;
+        var half = size / 2;
+        Both(lanes, loop, which => Sweep(first + which * half, half, lanes / 2, loop, rotated));
+        Cross(first, first + half, half, lanes, loop, rotated);
+    }
+
+    /// <summary>All pairs between two ranges of blocks: those between quarters that have nothing in common at the same time.</summary>
+    private void Cross(int first, int second, int size, int lanes, ParallelLoop loop, Action<int> rotated)
+    {
+        if (second >= Blocks || first >= Blocks)
+            return;
+        if (size == 1)
+        {
+            rotated(Between(first, second));
+            return;
+        }
+
+        var half = size / 2;
+        Both(lanes, loop, which => Cross(first + which * half, second + which * half, half, lanes / 2, loop, rotated));
+        Both(lanes, loop, which => Cross(first + which * half, second + (1 - which) * half, half, lanes / 2, loop, rotated));
+    }
+
+    private static void Both(int lanes, ParallelLoop loop, Action<int> body)
+    {
+        if (lanes > 1)
+        {
+            loop(2, body);
+            return;
+        }
+
+        body(0);
+        body(1);
     }
 
     private int Within(int block)

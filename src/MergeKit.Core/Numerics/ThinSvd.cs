@@ -10,7 +10,7 @@ public delegate void ParallelLoop(int count, Action<int> body);
 /// singular values. The bits do not depend on the number of threads.</summary>
 public sealed class ThinSvd
 {
-    private const int UsualSweeps = 8;
+    private const int UsualSweeps = 8, ComposedRows = 8, ComposedColumns = 512;
 
     private ThinSvd(double[] values, double[][] left, double[][] right) => (Values, Left, Right) = (values, left, right);
 
@@ -82,12 +82,23 @@ public sealed class ThinSvd
     /// <param name="loop">Where the work is done.</param>
     /// <param name="take">Gets each row and its index, on any thread.</param>
     public static void Compose(double[][] left, double[] values, double[][] right, int rows, ParallelLoop loop, Action<int, double[]> take) =>
-        loop(rows, i =>
+        loop((rows + ComposedRows - 1) / ComposedRows, group =>
         {
-            var row = new double[right.Length == 0 ? 0 : right[0].Length];
-            for (var k = 0; k < right.Length; k++)
-                TensorPrimitives.MultiplyAdd(right[k], values[k] * left[k][i], row, row);
-            take(i, row);
+            var (first, columns) = (group * ComposedRows, right.Length == 0 ? 0 : right[0].Length);
+            var made = Enumerable.Range(0, Math.Min(ComposedRows, rows - first)).Select(_ => new double[columns]).ToArray();
+            for (var start = 0; start < columns; start += ComposedColumns)
+            {
+                var width = Math.Min(ComposedColumns, columns - start);
+                for (var k = 0; k < right.Length; k++)
+                {
+                    var vector = right[k].AsSpan(start, width);
+                    for (var i = 0; i < made.Length; i++)
+                        TensorPrimitives.MultiplyAdd(vector, values[k] * left[k][first + i], made[i].AsSpan(start, width), made[i].AsSpan(start, width));
+                }
+            }
+
+            for (var i = 0; i < made.Length; i++)
+                take(first + i, made[i]);
         });
 
     private static (int[] Kept, double[] Values) NonZero(double[] values, int length)

@@ -9,6 +9,8 @@ namespace MergeKit.Core.Conversion.Gguf;
 /// <summary>A checkpoint's tensors as those of a GGUF file.</summary>
 internal sealed class GgufTensors(Checkpoint checkpoint, GgufForm form, GgufOutput output, List<Problem> problems)
 {
+    private static readonly string[] Halves = ["gate", "up"];
+
     /// <summary>All of them, in the checkpoint's order.</summary>
     /// <param name="isIgnored">Whether a tensor of that name is used by nothing.</param>
     /// <param name="tiedHead">The output matrix where it is the embedding.</param>
@@ -45,7 +47,7 @@ internal sealed class GgufTensors(Checkpoint checkpoint, GgufForm form, GgufOutp
         var isBias = tensor.Name == $"{form.Family.Layers}{layer}.{gateUp}_bias";
         if ((tensor.Name != $"{form.Family.Layers}{layer}.{gateUp}" && !isBias) || !int.TryParse(layer, NumberStyles.None, CultureInfo.InvariantCulture, out _) || tensor.Shape.Count != (isBias ? 2 : 3) || tensor.Shape[^1] % 2 != 0)
             return null;
-        return [.. new[] { "gate", "up" }.Select((half, phase) =>
+        return [.. Halves.Select((half, phase) =>
         {
             var name = $"blk.{layer}.ffn_{half}_exps.{(isBias ? "bias" : "weight")}";
             long[] shape = isBias ? [tensor.Shape[0], tensor.Shape[1] / 2] : [tensor.Shape[0], tensor.Shape[2] / 2, tensor.Shape[1]];

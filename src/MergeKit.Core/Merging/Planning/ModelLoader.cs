@@ -45,7 +45,8 @@ internal sealed class ModelLoader(PlanOptions options, List<Problem> problems)
         }
         catch (InputException e)
         {
-            problems.AddRange(e.Problems.Select(problem => problem with { Location = reference.Location }));
+            var hint = Spelling.Hint(reference.Path, ["union", "base"]);
+            problems.AddRange(e.Problems.Select(problem => problem with { Message = $"{problem.Message}{(hint.Length > 0 ? "." : "")}{hint}", Location = reference.Location }));
             return null;
         }
     }

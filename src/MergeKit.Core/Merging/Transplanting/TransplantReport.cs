@@ -13,6 +13,7 @@ public sealed record TransplantedTensor(string Tensor, IReadOnlyDictionary<Token
         return $"{Tensor}: {Count(TokenMatch.Text):N0} rows of tokens that both have, {Count(TokenMatch.Role):N0} of special tokens by role, {Count(TokenMatch.Byte):N0} by byte, "
             + $"{Count(TokenMatch.Prefix):N0} by prefix, {Count(TokenMatch.New):N0} made"
             + (Residual is { } residual ? string.Create(System.Globalization.CultureInfo.InvariantCulture, $" (on average {residual:P1} of the donor's row is not reproduced)") : "")
-            + $", {Count(TokenMatch.Padding):N0} padding";
+            + $", {Count(TokenMatch.Padding):N0} padding"
+            + (Count(TokenMatch.Untrained) is > 0 and var untrained ? $", {untrained:N0} zero that neither model has trained" : "");
     }
 }

@@ -99,7 +99,10 @@ public sealed class TransplantMethodTests : IDisposable
     [Fact]
     public void What_rotary_pursuit_needs_is_said()
     {
-        var (model, donor) = (Model("model", 1, 16, Words), Model("donor", 2, 16, [.. Words, "new"], ("num_attention_heads", "16")));
+        var (model, donor) = (Model("model", 1, 16, Words), Model("donor", 2, 16, [.. Words, "new"], ("num_attention_heads", "3")));
+        var config = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(Path.Combine(donor, "config.json")))!.AsObject();
+        (config["head_dim"], config["num_key_value_heads"]) = (8, 3);
+        File.WriteAllText(Path.Combine(donor, "config.json"), config.ToJsonString());
         using var transplant = Transplant.Prepare(model, donor, new TransplantOptions { Method = TransplantMethod.MpRope }, new PlanOptions());
         Assert.False(transplant.Plan.IsExecutable);
         Assert.Contains("heads of an even size", string.Join("\n", transplant.Plan.Problems.Where(problem => problem.Severity == Severity.Error)), StringComparison.Ordinal);

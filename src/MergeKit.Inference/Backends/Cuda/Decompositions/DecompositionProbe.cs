@@ -6,35 +6,41 @@ namespace MergeKit.Inference.Backends.Cuda.Decompositions;
 /// <summary>Checks a decomposition M = sum_k s_k u_k v_k^T with a few random vectors: M x must be found again in it, and the vectors must be orthonormal.</summary>
 internal static class DecompositionProbe
 {
-    private const int Probes = 3;
+    private const int Probes = 2;
     private const double Tolerance = 1e-11;
 
     /// <summary>Whether all probes agree.</summary>
-    public static bool Confirms(double[][] rows, ThinSvd svd)
+    public static bool Confirms(double[][] rows, ThinSvd svd, ParallelLoop loop)
     {
         if (svd.Values.Length == 0)
             return false;
         for (var probe = 0; probe < Probes; probe++)
         {
             var (x, y) = (Random(rows[0].Length, 2 * probe), Random(svd.Values.Length, 2 * probe + 1));
-            var along = Array.ConvertAll(svd.Right, vector => TensorPrimitives.Dot<double>(vector, x));
+            var along = Products(svd.Right, x, loop);
             TensorPrimitives.Multiply(along, svd.Values, along);
             var difference = Sum(svd.Left, along);
-            for (var i = 0; i < rows.Length; i++)
-                difference[i] -= TensorPrimitives.Dot<double>(rows[i], x);
-            if (!(TensorPrimitives.Norm<double>(difference) <= Tolerance * svd.Values[0] * TensorPrimitives.Norm<double>(x)) || !IsOrthonormal(svd.Left, y) || !IsOrthonormal(svd.Right, y))
+            TensorPrimitives.Subtract(difference, Products(rows, x, loop), difference);
+            if (!(TensorPrimitives.Norm<double>(difference) <= Tolerance * svd.Values[0] * TensorPrimitives.Norm<double>(x)) || !IsOrthonormal(svd.Left, y, loop) || !IsOrthonormal(svd.Right, y, loop))
                 return false;
         }
 
         return true;
     }
 
-    private static bool IsOrthonormal(double[][] vectors, double[] y)
+    private static bool IsOrthonormal(double[][] vectors, double[] y, ParallelLoop loop)
     {
         var sum = Sum(vectors, y);
-        var back = Array.ConvertAll(vectors, vector => TensorPrimitives.Dot<double>(vector, sum));
+        var back = Products(vectors, sum, loop);
         TensorPrimitives.Subtract(back, y, back);
         return TensorPrimitives.Norm<double>(back) <= Tolerance * TensorPrimitives.Norm<double>(y);
+    }
+
+    private static double[] Products(double[][] vectors, double[] x, ParallelLoop loop)
+    {
+        var products = new double[vectors.Length];
+        loop(vectors.Length, i => products[i] = TensorPrimitives.Dot<double>(vectors[i], x));
+        return products;
     }
 
     private static double[] Sum(double[][] vectors, double[] factors)

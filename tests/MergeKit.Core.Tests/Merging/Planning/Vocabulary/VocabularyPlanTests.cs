@@ -116,6 +116,7 @@ public sealed class VocabularyPlanTests : IDisposable
         { "tokenizer: {source: union, tokens: {nope: {force: true}, x: {source: {kind: model_token, model: MODEL, token: nada}}, y: {source: {kind: model_token, model: MODEL, token_id: 99}}}}",
             ["recipe.yml:6:37: error: the result's vocabulary has no token 'nope'", "has no token 'nada'", "'token_id' is 99, but the embedding"] },
         { "tokenizer_source: MISSING", ["there is no such folder"] },
+        { "tokenizer_source: unoin", ["Did you mean 'union'?"] },
         { "chat_template: \"{% for message in messages %}{{ message.content }\"", ["recipe.yml:6:16: error: 'chat_template' is no Jinja template"] },
     };
 

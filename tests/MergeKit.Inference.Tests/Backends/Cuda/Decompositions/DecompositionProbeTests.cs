@@ -17,16 +17,16 @@ public sealed class DecompositionProbeTests
         var matrix = Enumerable.Range(0, rows).Select(i => Enumerable.Range(0, columns).Select(j => words[i % rank * columns + j] / (double)uint.MaxValue - 0.4).ToArray()).ToArray();
         var svd = ThinSvd.Of([.. matrix.Select(row => (double[])row.Clone())], Here);
         Assert.Equal(rank, svd.Values.Length);
-        Assert.True(DecompositionProbe.Confirms(matrix, svd));
+        Assert.True(DecompositionProbe.Confirms(matrix, svd, Here));
         svd.Values[^1] += 1e-8 * svd.Values[0];
-        Assert.False(DecompositionProbe.Confirms(matrix, svd));
+        Assert.False(DecompositionProbe.Confirms(matrix, svd, Here));
         svd.Values[^1] -= 1e-8 * svd.Values[0];
         svd.Left[0][0] += 1e-8;
-        Assert.False(DecompositionProbe.Confirms(matrix, svd));
+        Assert.False(DecompositionProbe.Confirms(matrix, svd, Here));
     }
 
     [Fact]
-    public void An_empty_one_is_not_confirmed() => Assert.False(DecompositionProbe.Confirms([[0, 0]], ThinSvd.Of([[0, 0]], Here)));
+    public void An_empty_one_is_not_confirmed() => Assert.False(DecompositionProbe.Confirms([[0, 0]], ThinSvd.Of([[0, 0]], Here), Here));
 
     private static void Here(int count, Action<int> body)
     {
