@@ -20,7 +20,7 @@ internal static class SearchBenchmark
     private static readonly string[] Domains = ["code", "man", "german"];
     private static readonly string[] Soup = ["ft-shakespeare", "soup-shakespeare-1", "soup-shakespeare-2", "soup-shakespeare-bad", "ft-code", "ft-man", "ft-german", "ft-arithmetic"];
 
-    /// <summary>Arguments: the folder of the nano models, that of the evaluation texts, <c>candidates=N</c> (0: only the parts of one candidate).</summary>
+    /// <summary>Arguments: the folder of the nano models, that of the evaluation texts, <c>candidates=N</c>.</summary>
     public static int Run(string[] args)
     {
         var folders = args.Where(Directory.Exists).Select(Path.GetFullPath).ToList();
@@ -34,12 +34,10 @@ internal static class SearchBenchmark
         var scratch = Directory.CreateTempSubdirectory("mergekit-bench-").FullName;
         try
         {
-            Parts(models, texts, scratch);
-            Profile(models, texts);
-            if (candidates == 0)
-                return 0;
             foreach (var racing in new[] { false, true })
                 Candidates(models, texts, candidates, racing, Path.Combine(scratch, $"journal-{racing}"));
+            Parts(models, texts, scratch);
+            Profile(models, texts);
             foreach (var tokens in new[] { "tokens: 8000", "" })
                 Greedy(models, texts, tokens, Path.Combine(scratch, $"soup-{tokens.Length}"));
         }

@@ -37,7 +37,7 @@ internal static class RunCommand
     [
         .. new[] { "--lazy-unpickle", "--low-cpu-memory", "--cuda", "--read-to-gpu", "--multi-gpu", "--async-write", "--clone-tensors",
             "--trust-remote-code", "--safe-serialization", "--verbose", "--load-in-4bit", "--load-in-8bit", "--i-understand-this-is-not-useful-without-training" }.Select(name => new Option<bool>(name) { Hidden = true }),
-        .. new[] { "--transformers-cache", "--lora-merge-cache", "--lora-merge-dtype", "--gpu-rich", "--device" }.Select(name => new Option<string>(name) { Hidden = true }),
+        .. new[] { "--transformers-cache", "--lora-merge-cache", "--lora-merge-dtype", "--gpu-rich" }.Select(name => new Option<string>(name) { Hidden = true }),
     ];
 
     public static Command Create()

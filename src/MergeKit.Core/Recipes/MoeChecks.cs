@@ -37,6 +37,8 @@ internal static class MoeChecks
             problems.Warning($"'calibration' has no effect with gate_mode: {fields.Text("gate_mode") ?? "hidden"}; gate_mode: calibrated is what it is for", fields.PlaceOf("calibration"));
         if (moe.GateInput is not null && !moe.NeedsStates)
             problems.Warning($"'gate_input' has no effect with gate_mode: {fields.Text("gate_mode")}, which looks at no states", fields.PlaceOf("gate_input"));
+        if (moe.Shared.All(expert => expert.Positive.Count == 0) && moe.Shared.FirstOrDefault(expert => expert.Negative.Count > 0) is { } negative)
+            problems.Warning($"'negative_prompts' of the shared expert '{negative.Model}' have no effect: no shared expert has positive_prompts, so their gate is zero, a half for every token", negative.Location);
     }
 
     private static void CheckPrompts(MoeSettings moe, Fields fields, ProblemList problems)

@@ -108,7 +108,10 @@ public static class SearchHtml
         var plot = new LinePlot(series.SelectMany(one => one.Item2));
         foreach (var (name, curve) in series)
             plot.Curve(name, curve);
-        html.Append("<h2>").Append(Html.Escape(title)).Append("</h2>\n<figure>").Append(plot.Svg(title, axis, "loss")).Append("</figure>\n");
+        html.Append("<h2>").Append(Html.Escape(title)).Append("</h2>\n");
+        if (points.Any(point => !point.Trial.Scores.Complete))
+            html.Append("<p class=\"soft\">Points of candidates that were given up early are estimates.</p>\n");
+        html.Append("<figure>").Append(plot.Svg(title, axis, "loss")).Append("</figure>\n");
     }
 
     private static void Front(StringBuilder html, SearchReport report)

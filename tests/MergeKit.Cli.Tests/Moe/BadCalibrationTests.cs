@@ -52,6 +52,18 @@ public sealed class BadCalibrationTests : IDisposable
         Assert.Contains("which are 128 wide: too few to be relied on", run.Error, StringComparison.Ordinal);
     }
 
+    /// <summary>The models that gates are made of run where the option says: a device that is not there is an error before anything is written.</summary>
+    [Fact]
+    public void A_device_that_is_not_there_is_an_error()
+    {
+        const string recipe = "gate_mode: hidden\nexperts:\n- {source_model: MODELS/ft-code, positive_prompts: [int]}\n- {source_model: MODELS/ft-man, positive_prompts: [NAME]}\n";
+        var run = Run(recipe, more: ["--device", "cuda:77"]);
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains("cuda:77", run.Error, StringComparison.Ordinal);
+        Assert.Empty(Directory.EnumerateDirectories(_scratch.Path));
+        Assert.Equal(0, Run(recipe, more: ["--device", "cpu"]).ExitCode);
+    }
+
     private void CopyWithContext(string name, int context)
     {
         var folder = Directory.CreateDirectory(_scratch.Join(name)).FullName;
@@ -61,11 +73,11 @@ public sealed class BadCalibrationTests : IDisposable
         File.WriteAllText(config, File.ReadAllText(config).Replace("\"max_position_embeddings\": 512", $"\"max_position_embeddings\": {context}", StringComparison.Ordinal));
     }
 
-    private RunResult Run(string recipe, string baseModel = "MODELS/base")
+    private RunResult Run(string recipe, string baseModel = "MODELS/base", params string[] more)
     {
         var text = $"base_model: {baseModel}\n{recipe}".Replace("MODELS", Path.Combine(Repository.Root, "examples", "models"), StringComparison.Ordinal)
             .Replace("data: examples", $"data: {Path.Combine(Repository.Root, "examples")}", StringComparison.Ordinal);
         File.WriteAllText(_scratch.Join("r.yml"), text);
-        return CommandLine.Run(["run", "r.yml", "out", "--no-check", "--working-directory", _scratch.Path]);
+        return CommandLine.Run(["run", "r.yml", "out", "--no-check", "--working-directory", _scratch.Path, .. more]);
     }
 }

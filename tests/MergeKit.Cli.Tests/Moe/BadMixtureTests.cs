@@ -53,6 +53,7 @@ public sealed class BadMixtureTests : IDisposable
     [Theory]
     [InlineData("gate_mode: random\ncalibration: {tokens: 5}", "r.yml:3:1: warning: 'calibration' has no effect with gate_mode: random")]
     [InlineData("gate_mode: uniform_random\ngate_input: router", "r.yml:3:1: warning: 'gate_input' has no effect with gate_mode: uniform_random")]
+    [InlineData("gate_mode: random\narchitecture: qwen\nshared_experts: [{source_model: a, negative_prompts: [x]}]", "r.yml:4:18: warning: 'negative_prompts' of the shared expert 'a' have no effect")]
     public void Keys_without_effect_are_told_of(string keys, string message)
     {
         File.WriteAllText(_scratch.Join("r.yml"), $"base_model: a\n{keys}\nexperts: [{{source_model: a}}, {{source_model: b}}]\n");

@@ -15,6 +15,23 @@ public sealed class Chromium : IAsyncDisposable
     private IPlaywright? _playwright;
     private IBrowser? _browser;
 
+    /// <summary>A file in a page of this size. Console messages, errors, dialogs and requests for anything else are added to <paramref name="incidents"/>.</summary>
+    public async Task<IPage> Open(string path, int width, ColorScheme scheme, List<string> incidents)
+    {
+        var file = new Uri(path).AbsoluteUri;
+        var page = await NewPage(width, 900, scheme);
+        page.Console += (_, message) => incidents.Add($"console: {message.Text}");
+        page.PageError += (_, error) => incidents.Add($"error: {error}");
+        page.Dialog += (_, dialog) => incidents.Add($"dialog: {dialog.Message}");
+        page.Request += (_, request) =>
+        {
+            if (request.Url != file)
+                incidents.Add($"request: {request.Url}");
+        };
+        await page.GotoAsync(file, new PageGotoOptions { WaitUntil = WaitUntilState.NetworkIdle });
+        return page;
+    }
+
     /// <summary>An empty page of this size. Without Chromium the test is skipped, except where CI=true: there it fails.</summary>
     public async Task<IPage> NewPage(int width, int height, ColorScheme scheme)
     {

@@ -68,19 +68,8 @@ public sealed class HtmlReportBrowserTests(Chromium chromium) : IClassFixture<Ch
 
     private async Task<IPage> Open(int width, ColorScheme scheme)
     {
-        var file = new Uri(_folder.Join("report.html")).AbsoluteUri;
         await File.WriteAllTextAsync(_folder.Join("report.html"), HtmlReport.Write(HostileReport.Create()), TestContext.Current.CancellationToken);
-        var page = await chromium.NewPage(width, 900, scheme);
-        page.Console += (_, message) => _incidents.Add($"console: {message.Text}");
-        page.PageError += (_, error) => _incidents.Add($"error: {error}");
-        page.Dialog += (_, dialog) => _incidents.Add($"dialog: {dialog.Message}");
-        page.Request += (_, request) =>
-        {
-            if (request.Url != file)
-                _incidents.Add($"request: {request.Url}");
-        };
-        await page.GotoAsync(file, new PageGotoOptions { WaitUntil = WaitUntilState.NetworkIdle });
-        return page;
+        return await chromium.Open(_folder.Join("report.html"), width, scheme, _incidents);
     }
 
     /// <summary>Relative luminance of a computed colour, WCAG 2.</summary>

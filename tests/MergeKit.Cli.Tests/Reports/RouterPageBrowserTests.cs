@@ -46,7 +46,10 @@ public sealed class RouterPageBrowserTests(Chromium chromium) : IClassFixture<Ch
         }
 
         await page.EvaluateAsync("() => document.querySelectorAll('details').forEach(one => one.open = true)");
-        Assert.Equal(experts * experts, await page.GetByLabel("layer 0, experts chosen together").First.Locator("rect.cell:has(title)").CountAsync());
+        if (experts <= 32)
+            Assert.Equal(experts * experts, await page.GetByLabel("layer 0, experts chosen together").First.Locator("rect.cell:has(title)").CountAsync());
+        else
+            Assert.Equal(20 * Layers, await page.Locator("#together-routers-as-written tbody tr").CountAsync());
         Assert.Empty(await page.EvaluateAsync<string[]>(Outside));
         Assert.InRange(await page.EvaluateAsync<int>("() => document.documentElement.scrollWidth"), 1, width);
         Assert.Equal(0, await page.Locator("script, img, iframe, link, object, embed, a").CountAsync());
@@ -83,17 +86,6 @@ public sealed class RouterPageBrowserTests(Chromium chromium) : IClassFixture<Ch
     {
         var (path, html) = (_folder.Join("report.html"), HtmlReport.Write(HostileReport.Create() with { Routers = [report, report with { Title = "routers as written" }] }));
         await File.WriteAllTextAsync(path, html, TestContext.Current.CancellationToken);
-        var file = new Uri(path).AbsoluteUri;
-        var page = await chromium.NewPage(width, 900, scheme);
-        page.Console += (_, message) => _incidents.Add($"console: {message.Text}");
-        page.PageError += (_, error) => _incidents.Add($"error: {error}");
-        page.Dialog += (_, dialog) => _incidents.Add($"dialog: {dialog.Message}");
-        page.Request += (_, request) =>
-        {
-            if (request.Url != file)
-                _incidents.Add($"request: {request.Url}");
-        };
-        await page.GotoAsync(file, new PageGotoOptions { WaitUntil = WaitUntilState.NetworkIdle });
-        return page;
+        return await chromium.Open(path, width, scheme, _incidents);
     }
 }

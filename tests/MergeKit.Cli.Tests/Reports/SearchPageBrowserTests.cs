@@ -102,16 +102,6 @@ public sealed class SearchPageBrowserTests(Chromium chromium) : IClassFixture<Ch
             """, TestContext.Current.CancellationToken);
         var run = CommandLine.Run(["search", recipe, _folder.Join("dir"), "--working-directory", Repository.Root]);
         Assert.True(run.ExitCode == 0, run.ToString());
-        var file = new Uri(_folder.Join("dir", "search.html")).AbsoluteUri;
-        var page = await chromium.NewPage(width, 900, scheme);
-        page.Console += (_, message) => _incidents.Add($"console: {message.Text}");
-        page.PageError += (_, error) => _incidents.Add($"error: {error}");
-        page.Request += (_, request) =>
-        {
-            if (request.Url != file)
-                _incidents.Add($"request: {request.Url}");
-        };
-        await page.GotoAsync(file, new PageGotoOptions { WaitUntil = WaitUntilState.NetworkIdle });
-        return page;
+        return await chromium.Open(_folder.Join("dir", "search.html"), width, scheme, _incidents);
     }
 }

@@ -49,6 +49,19 @@ public class GateFitterTests
             Assert.Equal(want[i] / norm, row[i], 1e-5);
     }
 
+    /// <summary>Several shared experts are one wide expert, whose gate is made of the prompts of all of them.</summary>
+    [Fact]
+    public void Prompts_of_all_shared_experts_make_their_gate()
+    {
+        var probes = new FakeProbes((_, ids, position) => State((ids.Sum() % 128, 1), (ids[position] % 128, 0.5f)));
+        const string shared = "gate_mode: hidden\narchitecture: qwen\n" + Prompts + "shared_experts:\n";
+        float[] Gate(string entries) => Fill(shared + entries, probes).Gates.First(gate => gate.Role == GateRole.SharedGate).Values.ToArray();
+        var together = Gate("- {source_model: base, positive_prompts: [\"a\", \"b c\"], negative_prompts: [\"7\"]}\n");
+        Assert.Equal(together, Gate("- {source_model: base, positive_prompts: [\"a\"]}\n- {source_model: ft-man, positive_prompts: [\"b c\"], negative_prompts: [\"7\"]}\n"));
+        Assert.NotEqual(together, Gate("- {source_model: base, positive_prompts: [\"a\"]}\n- {source_model: ft-man}\n"));
+        Assert.All(Gate("- {source_model: base}\n- {source_model: ft-man}\n"), value => Assert.Equal(0, value));
+    }
+
     /// <summary>A state is 3 e_0 (what all have in common) + 1 e_1 or e_2 by domain + noise.</summary>
     [Theory]
     [InlineData("", 0.75, 0.3466)] // half of ln 2

@@ -31,6 +31,17 @@ public class RouterStatisticsTests
     }
 
     [Fact]
+    public void Many_dead_experts_are_one_warning()
+    {
+        var statistics = new RouterStatistics(Routing with { Experts = 20 }, [], 1);
+        for (var token = 0; token < 30; token++)
+            statistics.Add([.. Enumerable.Range(0, 20).Select(expert => expert == token % 3 ? 9.0 : 0)], 0, 0);
+        var report = new RouterReport("routers", [.. Enumerable.Range(0, 20).Select(i => $"{i}")], ["x"], [statistics.Result(3, 1, labelled: true)]);
+        Assert.Equal(
+            "routers: 17 of 20 experts are chosen by none of 30 tokens in some layer, where they are dead (17 in layer 3)", Assert.Single(report.Warnings()).Message);
+    }
+
+    [Fact]
     public void Balance_is_where_the_losses_are_one()
     {
         var report = Report(Routing with { TopK = 2 }, Enumerable.Range(0, 40).Select(i => (Enumerable.Range(0, 4).Select(e => e == i % 4 ? 1.0 : e == (i + 1) % 4 ? 0.5 : 0).ToArray(), i % 2)));

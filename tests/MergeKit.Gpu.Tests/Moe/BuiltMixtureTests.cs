@@ -45,7 +45,8 @@ public sealed class BuiltMixtureTests : IDisposable
 
     /// <summary>In float32 every token visits the same experts, and the logits agree. In bfloat16 a token that stands between two experts may go to the other
     /// one, after which its sequence is another computation; so there each choice is held against the scores of the state that the GPU's own router read, and
-    /// logits are compared up to the first token that went elsewhere. They may differ by twice what bfloat16 costs the dense parents on the same sequences.</summary>
+    /// logits are compared up to the first token that went elsewhere. They may differ by
+    /// 1.5 times what bfloat16 costs the dense parents on the same sequences: noise of 1/256 on every weight costs these mixtures 0.79 to 1.19 times what it costs the parents.</summary>
     [Theory]
     [MemberData(nameof(Formats))]
     public void Give_on_the_GPU_what_they_give_on_the_CPU(string kind, string format, int topK, int hidden)
@@ -61,7 +62,7 @@ public sealed class BuiltMixtureTests : IDisposable
             var seen = OnGpu(gpu, built.Folder, type, Trace);
             using (var probe = RouterProbe.Open(ModelConfig.Read(built.Folder), Source(built.Folder), network => new CudaBackend(gpu.Cuda, network, type)))
                 CheckChoices(built.Gates, seen, probe, topK, kind == DenseModel.DeepseekV3, type == CudaType.Float32 ? 1e-5 : 1.0 / 128);
-            Compare(wanted, seen, type == CudaType.Float32 ? 1e-4 : 2 * DenseLoss(gpu), exact: type == CudaType.Float32);
+            Compare(wanted, seen, type == CudaType.Float32 ? 1e-4 : 1.5 * DenseLoss(gpu), exact: type == CudaType.Float32);
         }
     }
 
@@ -78,36 +79,31 @@ public sealed class BuiltMixtureTests : IDisposable
         {
             var seen = OnGpu(gpu, built.Folder, type, Trace);
             Check(seen);
-            Compare(wanted, seen, type == CudaType.Float32 ? 1e-4 : 2 * DenseLoss(gpu), exact: true);
+            Compare(wanted, seen, type == CudaType.Float32 ? 1e-4 : 1.5 * DenseLoss(gpu), exact: true);
         }
 
         void Check(IReadOnlyList<ForwardTrace> traces) => Assert.All(traces.SelectMany(trace => trace.Routers), router => Assert.Equal(
             Enumerable.Range(0, topK * Tokens).Select(i => i % topK), router.Experts));
     }
 
-    /// <summary>The largest error of a parent's logits in bfloat16 over parents, sequences and tokens.</summary>
+    /// <summary>What bfloat16 costs the parent that suffers most from it, over all tokens: the yardstick for mixtures of their blocks.</summary>
     private double DenseLoss(Gpu gpu)
     {
-        var loss = new[] { "a", "b", "c" }.Select(name => _scratch.Join(name)).Max(folder => OnCpu(folder, Trace).Zip(OnGpu(gpu, folder, CudaType.BFloat16, Trace)).Max(pair =>
-            pair.First.Logits.Chunk(Vocabulary).Zip(pair.Second.Logits.Chunk(Vocabulary)).Max(token => Gpu.Error(token.First, token.Second))));
-        Assert.InRange(loss, 1e-4, 0.1);
+        var loss = new[] { "a", "b", "c" }.Select(name => _scratch.Join(name)).Max(folder =>
+            Gpu.Error([.. OnCpu(folder, Trace).SelectMany(trace => trace.Logits)], [.. OnGpu(gpu, folder, CudaType.BFloat16, Trace).SelectMany(trace => trace.Logits)]));
+        Assert.True(loss > 0, "bfloat16 costs nothing, so it was not used");
         return loss;
     }
 
-    /// <summary>Logits before the first token of each sequence that visits other experts; where <paramref name="exact"/> there is none, else more than half are left.</summary>
+    /// <summary>The error over all logits before the first token of each sequence that visits other experts; where <paramref name="exact"/> there is none, else more
+    /// than half of the tokens are left. One wrong token among the 288 makes an error of 0.06.</summary>
     private static void Compare(IReadOnlyList<ForwardTrace> wanted, IReadOnlyList<ForwardTrace> seen, double bound, bool exact)
     {
-        var compared = 0;
-        foreach (var (a, b) in wanted.Zip(seen))
-        {
-            var same = SameTokens(a, b);
-            compared += same;
-            var count = same * Vocabulary;
-            if (same > 0)
-                Assert.InRange(Gpu.Error(a.Logits[..count], b.Logits[..count]), 0, bound);
-        }
+        var same = wanted.Zip(seen, SameTokens).ToList();
+        Assert.InRange(same.Sum(), exact ? Sequences * Tokens : Sequences * Tokens / 2, Sequences * Tokens);
+        Assert.InRange(Gpu.Error([.. Before(wanted)], [.. Before(seen)]), 0, bound);
 
-        Assert.InRange(compared, exact ? Sequences * Tokens : Sequences * Tokens / 2, Sequences * Tokens);
+        IEnumerable<float> Before(IReadOnlyList<ForwardTrace> traces) => traces.Zip(same).SelectMany(pair => pair.First.Logits.Take(pair.Second * Vocabulary));
     }
 
     private static int SameTokens(ForwardTrace a, ForwardTrace b) => Enumerable.Range(0, Tokens).TakeWhile(token => a.Routers.Zip(b.Routers).All(pair =>
@@ -159,12 +155,13 @@ public sealed class BuiltMixtureTests : IDisposable
         return use(model);
     }
 
-    /// <summary>Four experts of three models, by the planner and the runner; one of them is there twice, with noise.</summary>
+    /// <summary>Four experts of three models, by the planner and the runner; one of them is there twice, with noise. Uniform gates: their scores are of size one,
+    /// so that rounding of a state moves the experts' shares as little as it moves all else.</summary>
     private (string Folder, IReadOnlyList<LayerGates> Gates) Build(string kind, string format, int topK, int hidden, bool zeroGates = false)
     {
         foreach (var (seed, name) in new[] { "a", "b", "c" }.Index())
             DenseModel.Write(_scratch.Join(name), kind, seed + 1, DType.BF16, inner: hidden, hidden: hidden);
-        var yaml = $"base_model: a\narchitecture: {format}\ngate_mode: random\nexperts_per_token: {topK}\nexperts:\n- source_model: a\n- source_model: b\n- source_model: c\n- {{source_model: a, noise_scale: 0.1}}\n";
+        var yaml = $"base_model: a\narchitecture: {format}\ngate_mode: uniform_random\nexperts_per_token: {topK}\nexperts:\n- source_model: a\n- source_model: b\n- source_model: c\n- {{source_model: a, noise_scale: 0.1}}\n";
         using var plan = RecipePlanner.Plan(RecipeReader.Parse("moe.yml", yaml)[0], new PlanOptions { WorkingDirectory = _scratch.Path, Threads = 2, CopyTokenizer = false });
         Assert.True(plan.IsExecutable, string.Join("; ", plan.Problems));
         var mixture = GateFitter.MixtureOf(plan)!;

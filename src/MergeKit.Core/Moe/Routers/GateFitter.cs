@@ -92,8 +92,12 @@ public sealed class GateFitter(Mixture mixture, PlanOptions options, IRouterProb
         }
     }
 
-    /// <summary>The entries that have a row: the routed ones, then the first shared one where it has prompts.</summary>
-    private IEnumerable<ExpertSpec> Prompted => Settings.Expanded.Concat(Settings.Shared.Take(1).Where(expert => expert.Positive.Count > 0));
+    /// <summary>The entries that have a row: the routed ones, then the shared ones as one, with the prompts of all of them, where these have any.</summary>
+    private IEnumerable<ExpertSpec> Prompted => Settings.Expanded.Concat(Settings.Shared.Take(1).Select(first => first with
+    {
+        Positive = [.. Settings.Shared.SelectMany(expert => expert.Positive)],
+        Negative = [.. Settings.Shared.SelectMany(expert => expert.Negative)],
+    }).Where(expert => expert.Positive.Count > 0));
 
     private Dictionary<int, double[][]> EmbeddingRows()
     {

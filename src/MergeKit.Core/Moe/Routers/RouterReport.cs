@@ -72,13 +72,17 @@ public sealed record RouterReport(string Title, IReadOnlyList<string> Experts, I
     /// <summary>Condition numbers above this mean that some rows nearly repeat others, as mergekit warns.</summary>
     public const double WorstCondition = 5;
 
-    /// <summary>What a user should know: experts that nothing reaches.</summary>
+    private const int MostNamed = 8;
+
+    /// <summary>What a user should know: experts that nothing reaches, by name where they are few.</summary>
     public IEnumerable<Diagnostics.Problem> Warnings()
     {
         var dead = Layers.SelectMany(layer => layer.Dead.Select(expert => (expert, layer.Layer))).GroupBy(pair => pair.expert).ToList();
-        foreach (var group in dead)
-            yield return Diagnostics.Problem.Warning(
-                $"{Title}: expert {group.Key} ('{Experts[group.Key]}') is chosen by none of {Layers[0].Tokens} tokens in layer {Ranges(group.Select(pair => pair.Layer))}: it is dead there");
+        if (dead.Count > MostNamed)
+            return [Diagnostics.Problem.Warning(
+                $"{Title}: {dead.Count} of {Experts.Count} experts are chosen by none of {Layers[0].Tokens} tokens in some layer, where they are dead ({string.Join(", ", Layers.Where(layer => layer.Dead.Any()).Select(layer => $"{layer.Dead.Count()} in layer {layer.Layer}"))})")];
+        return dead.Select(group => Diagnostics.Problem.Warning(
+            $"{Title}: expert {group.Key} ('{Experts[group.Key]}') is chosen by none of {Layers[0].Tokens} tokens in layer {Ranges(group.Select(pair => pair.Layer))}: it is dead there"));
     }
 
     /// <summary>A warning where some rows of routers nearly repeat others.</summary>

@@ -5,12 +5,16 @@ namespace MergeKit.Inference.Backends.Cpu.Kernels;
 
 /// <summary>
 /// Dot products of one, two or four rows of x with consecutive rows of weights. Rows are read one after the other, because one long run
-/// through memory is what
-/// processors foresee best: asking for lines in advance, or for four rows at a time, made it slower. All three add in the same order: four sums per lane along the inputs, then the sums, then the lanes, then the
-/// inputs beyond the last vector. x stands in the decoder's order (<see cref="IWeightDecoder.InPairs"/>) as far as steps of four vectors go.
+/// through memory is what processors foresee best, but for the next page (<see cref="Foresee"/>): asking for every line in advance, or
+/// reading four rows at a time, made it slower. All three add in the same order: four sums per lane along the inputs, then the sums, then
+/// the lanes, then the inputs beyond the last vector. x stands in the decoder's order (<see cref="IWeightDecoder.InPairs"/>) as far as
+/// steps of four vectors go.
 /// </summary>
 internal static unsafe class SkinnyKernels
 {
+    /// <summary>Bytes of a page of memory, and how far in advance pages are asked for.</summary>
+    private const int Page = 4096, Ahead = 8192;
+
     /// <summary>
     /// <c>y[t yStride + r] = x[t] . w[r] + beta y[t yStride + r]</c> for one row of x, densely packed, and <paramref name="rows"/> rows
     /// of weights.
@@ -22,10 +26,11 @@ internal static unsafe class SkinnyKernels
         where TVector : struct
         where TDecoder : struct, IWeightDecoder
     {
+        var page = FirstPage(w);
         for (; rows > 0; rows--, w += strideBytes, y++)
         {
             TVector a0 = TLanes.Create(0), b0 = TLanes.Create(0), c0 = TLanes.Create(0), d0 = TLanes.Create(0);
-            Foresee(w, strideBytes);
+            page = Foresee(page, w + strideBytes);
             nint i = 0;
             for (; i + (4 * TLanes.Count) <= columns; i += 4 * TLanes.Count)
             {
@@ -59,11 +64,12 @@ internal static unsafe class SkinnyKernels
         where TDecoder : struct, IWeightDecoder
     {
         float* x0 = x, x1 = x0 + columns;
+        var page = FirstPage(w);
         for (; rows > 0; rows--, w += strideBytes, y++)
         {
             TVector a0 = TLanes.Create(0), b0 = TLanes.Create(0), c0 = TLanes.Create(0), d0 = TLanes.Create(0);
             TVector a1 = TLanes.Create(0), b1 = TLanes.Create(0), c1 = TLanes.Create(0), d1 = TLanes.Create(0);
-            Foresee(w, strideBytes);
+            page = Foresee(page, w + strideBytes);
             nint i = 0;
             for (; i + (4 * TLanes.Count) <= columns; i += 4 * TLanes.Count)
             {
@@ -103,13 +109,14 @@ internal static unsafe class SkinnyKernels
         where TDecoder : struct, IWeightDecoder
     {
         float* x0 = x, x1 = x0 + columns, x2 = x1 + columns, x3 = x2 + columns;
+        var page = FirstPage(w);
         for (; rows > 0; rows--, w += strideBytes, y++)
         {
             TVector a0 = TLanes.Create(0), b0 = TLanes.Create(0), c0 = TLanes.Create(0), d0 = TLanes.Create(0);
             TVector a1 = TLanes.Create(0), b1 = TLanes.Create(0), c1 = TLanes.Create(0), d1 = TLanes.Create(0);
             TVector a2 = TLanes.Create(0), b2 = TLanes.Create(0), c2 = TLanes.Create(0), d2 = TLanes.Create(0);
             TVector a3 = TLanes.Create(0), b3 = TLanes.Create(0), c3 = TLanes.Create(0), d3 = TLanes.Create(0);
-            Foresee(w, strideBytes);
+            page = Foresee(page, w + strideBytes);
             nint i = 0;
             for (; i + (4 * TLanes.Count) <= columns; i += 4 * TLanes.Count)
             {
@@ -149,15 +156,27 @@ internal static unsafe class SkinnyKernels
         }
     }
 
-    /// <summary>Asks for one line of every 2 KB of the rows that lie 8 KB ahead: with it come the page's address and the run of lines behind it.</summary>
+    /// <summary>The first page that a run of weights from here on asks for.</summary>
+    private static byte* FirstPage(byte* w) => (byte*)(((nint)w + Ahead + Page - 1) & -Page);
+
+    /// <summary>
+    /// Asks for the first lines of every page up to 8 KB behind a row. A processor follows a run of lines within a page, but not into the
+    /// next, whose address it has to look up first. Returns the page to go on with.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Foresee(byte* w, nint bytes)
+    private static byte* Foresee(byte* page, byte* end)
     {
-        const int ahead = 8192, step = 2048;
-        if (!Sse.IsSupported)
-            return;
-        for (nint offset = 0; offset < bytes; offset += step)
-            Sse.Prefetch0(w + ahead + offset);
+        const int line = 64;
+        if (Sse.IsSupported)
+            for (end += Ahead; page < end; page += Page)
+            {
+                Sse.Prefetch0(page);
+                Sse.Prefetch0(page + line);
+                Sse.Prefetch0(page + (2 * line));
+                Sse.Prefetch0(page + (3 * line));
+            }
+
+        return page;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -10,6 +10,9 @@ namespace MergeKit.Inference.Backends.Cuda.Merging;
 /// on the CPU and sent.</summary>
 internal sealed class DeviceMerge : IDisposable
 {
+    /// <summary>So many elements are sent off without waiting for the rest, which is described meanwhile.</summary>
+    private const long ElementsPerBatch = 1 << 27;
+
     private readonly CudaContext _cuda;
     private readonly CudaType _type;
     private readonly MemoryMerge _memory;
@@ -105,6 +108,11 @@ internal sealed class DeviceMerge : IDisposable
                     groups[form] = group = [];
                 var columns = only.Alternating ? only.Tensor.Shape[1] : job.Count;
                 group.Add((made, new MergeTarget(only.Target, columns, only.Alternating ? 2 * columns : columns)));
+                if (made.Formula is not Arc && group.Sum(one => one.Item1.Job.Count) >= ElementsPerBatch)
+                {
+                    new MergeGroup(_cuda, _work, form, group).Run(counter);
+                    groups.Remove(form);
+                }
             }
             else
             {

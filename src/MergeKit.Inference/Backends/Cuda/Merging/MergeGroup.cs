@@ -44,10 +44,10 @@ internal sealed class MergeGroup(CudaContext cuda, MergeWorkspace work, MergeFor
 
         _parameters = new MergeKernels.Parameters
         {
-            Tensors = work.Tensors.Keep<MergeTensorRow>(tensors),
+            Tensors = work.Tensors.Send<MergeTensorRow>(tensors),
             Sources = work.Sources.Send<MergeSourceRow>([.. jobs.SelectMany(job => job.Job.Sources)]),
             Cuts = work.Cuts.Send<MergeCutRow>([.. jobs.SelectMany(job => job.Job.Cuts)]),
-            Owners = work.Owners.Keep<int>(owners),
+            Owners = work.Owners.Send<int>(owners),
             NotFinite = notFinite,
             Tiles = owners.Length,
             Count = jobs.Count,

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 
 namespace MergeKit.Inference.Backends.Cuda.Merging;
 
@@ -50,7 +49,6 @@ internal sealed class MergeWorkspace(CudaContext cuda) : IDisposable
     internal sealed class Part(CudaContext cuda, string purpose) : IDisposable
     {
         private DeviceBuffer? _buffer;
-        private byte[] _kept = [];
 
         /// <summary>At least so many bytes; contents are undefined where it grows.</summary>
         public nint Take(long bytes)
@@ -59,7 +57,7 @@ internal sealed class MergeWorkspace(CudaContext cuda) : IDisposable
             {
                 cuda.Synchronize();
                 _buffer?.Dispose();
-                (_buffer, _kept) = (null, []);
+                _buffer = null;
                 _buffer = cuda.Memory.Allocate(bytes, purpose);
             }
 
@@ -71,17 +69,6 @@ internal sealed class MergeWorkspace(CudaContext cuda) : IDisposable
         {
             var pointer = Take((long)values.Length * Unsafe.SizeOf<T>());
             cuda.Stream.Upload(pointer, values);
-            return pointer;
-        }
-
-        /// <summary>Sends values here unless they lie here already, as the tables in which a search's candidates do not differ. No kernel may write to this part.</summary>
-        public nint Keep<T>(ReadOnlySpan<T> values) where T : unmanaged
-        {
-            var bytes = MemoryMarshal.AsBytes(values);
-            if (_buffer is not null && bytes.SequenceEqual(_kept))
-                return _buffer.Pointer;
-            var pointer = Send(values);
-            _kept = bytes.ToArray();
             return pointer;
         }
 
