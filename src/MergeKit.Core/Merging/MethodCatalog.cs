@@ -15,6 +15,10 @@ public static class MethodCatalog
     public static IReadOnlyList<MergeMethod> All { get; } =
         [.. ByName.Values.OrderBy(method => method.Description.Name, StringComparer.Ordinal)];
 
+    /// <summary>The parameters that any method has.</summary>
+    public static IReadOnlySet<string> ParameterNames { get; } =
+        All.SelectMany(method => method.Description.Parameters).Select(parameter => parameter.Name).ToFrozenSet(StringComparer.Ordinal);
+
     /// <summary>The method of that name, or null.</summary>
     public static MergeMethod? Find(string name) => ByName.GetValueOrDefault(name);
 }

@@ -7,37 +7,45 @@ namespace MergeKit.Core.Recipes;
 /// depends on the tensors and is for the planner to say.</summary>
 public static class ParameterChecker
 {
-    /// <summary>Notes every parameter, at any level, that the method does not have or that has a value of the wrong kind.
-    /// Per-model parameters may stand at any level; others not at a model's own, where they would never be looked up.</summary>
-    public static void Check(Recipe recipe, MethodDescription method, List<Problem> problems)
+    /// <summary>Notes every parameter, at any level, that the method does not have or that has a value of the wrong kind. Per-model parameters may
+    /// stand at any level; others have no effect at a model's own, where they are never looked up. What other methods have is a warning: mergekit
+    /// carries such recipes out, and they are many.</summary>
+    /// <param name="recipe">The recipe.</param>
+    /// <param name="method">Its method.</param>
+    /// <param name="problems">Where to note.</param>
+    /// <param name="others">Names of other methods' parameters.</param>
+    public static void Check(Recipe recipe, MethodDescription method, List<Problem> problems, IReadOnlySet<string>? others = null)
     {
+        others ??= new HashSet<string>();
         var found = new List<Problem>();
-        CheckLevel(recipe.Parameters, method, atModel: false, found);
+        CheckLevel(recipe.Parameters, method, others, atModel: false, found);
         foreach (var module in recipe.Modules)
         {
-            CheckLevel(module.Parameters, method, atModel: false, found);
+            CheckLevel(module.Parameters, method, others, atModel: false, found);
             foreach (var slice in module.Slices)
             {
-                CheckLevel(slice.Parameters, method, atModel: false, found);
+                CheckLevel(slice.Parameters, method, others, atModel: false, found);
                 foreach (var source in slice.Sources)
-                    CheckLevel(source.Parameters, method, atModel: true, found);
+                    CheckLevel(source.Parameters, method, others, atModel: true, found);
             }
         }
 
         problems.AddRange(found.Distinct());
     }
 
-    private static void CheckLevel(Parameters parameters, MethodDescription method, bool atModel, List<Problem> problems)
+    private static void CheckLevel(Parameters parameters, MethodDescription method, IReadOnlySet<string> others, bool atModel, List<Problem> problems)
     {
         foreach (var (name, value) in parameters.Values)
         {
             var place = parameters.NameLocations.TryGetValue(name, out var location) ? location : value.Location;
             var parameter = method.Parameters.FirstOrDefault(candidate => candidate.Name == name);
             if (parameter is null)
-                problems.Add(Problem.Error(Unknown(name, method), place));
+                problems.Add(others.Contains(name)
+                    ? Problem.Warning($"the method '{method.Name}' has no parameter '{name}', other methods do: it has no effect, as in mergekit", place)
+                    : Problem.Error(Unknown(name, method), place));
             else if (atModel && parameter.Scope == ParameterScope.Global)
-                problems.Add(Problem.Error(
-                    $"the parameter '{name}' of '{method.Name}' is one for all models; give it under the 'parameters' of the recipe or of a slice, not of a model",
+                problems.Add(Problem.Warning(
+                    $"the parameter '{name}' of '{method.Name}' is one for all models and has no effect at one of them, as in mergekit; give it under the 'parameters' of the recipe or of a slice",
                     place));
             else
                 CheckKind(value, parameter, problems);

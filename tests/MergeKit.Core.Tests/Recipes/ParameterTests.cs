@@ -121,6 +121,15 @@ public class ParameterTests
     }
 
     [Fact]
+    public void Parameters_of_other_methods_are_warnings_and_slips_are_errors()
+    {
+        var problems = new List<Problem>();
+        ParameterChecker.Check(Read("parameters: {int8_mask: true, epsilon: 0.1, wieght: 1}"), Method, problems, new HashSet<string> { "int8_mask", "epsilon", "weight" });
+        Assert.Equal([Severity.Warning, Severity.Warning, Severity.Error], problems.Select(problem => problem.Severity));
+        Assert.All(problems.Take(2), problem => Assert.Contains("has no effect", problem.Message, StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void EveryLevelIsChecked()
     {
         var recipe = Assert.Single(RecipeReader.Parse("r.yml", """

@@ -59,7 +59,7 @@ public static class MergePlanner
             return null;
         }
 
-        ParameterChecker.Check(recipe, method.Description, problems);
+        ParameterChecker.Check(recipe, method.Description, problems, MethodCatalog.ParameterNames);
         if (method.Base == BaseRole.Required && recipe.BaseModel is null && recipe.Modules.Any(module => module.Slices.Any(slice => slice.BaseModel is null)))
             problems.Add(Problem.Error($"merge_method '{recipe.MergeMethod}' needs a base_model: the model that the others were fine-tuned from", recipe.MethodLocation));
         return method;
