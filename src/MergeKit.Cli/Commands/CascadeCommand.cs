@@ -89,7 +89,7 @@ internal static class CascadeCommand
             yield break;
         yield return $"on {recipe.Test} ({test.Items} items), threshold {Figure.Text(report.Chosen.Threshold)}: accuracy {Figure.Text(test.Cascade)} at {Figure.Text(test.Cost)} an item";
         yield return $"{Figure.Text(100 * test.Escalated)} % went to the large model; cascade minus large model: {Figure.Text(test.AgainstLarge.Difference)} "
-            + $"{Figure.Range(test.AgainstLarge.Normal95.Low, test.AgainstLarge.Normal95.High)}, paired";
+            + $"{Figure.Range(test.AgainstLarge.Interval95.Low, test.AgainstLarge.Interval95.High)}, paired";
     }
 
     /// <summary>At most some twenty points: the ends, the chosen one, and others at even distances.</summary>
@@ -124,7 +124,7 @@ internal static class CascadeCommand
                 ["cost"] = test.Cost,
                 ["escalated"] = test.Escalated,
                 ["difference_to_large"] = test.AgainstLarge.Difference,
-                ["difference_interval"] = new JsonArray(test.AgainstLarge.Normal95.Low, test.AgainstLarge.Normal95.High),
+                ["difference_interval"] = new JsonArray(test.AgainstLarge.Interval95.Low, test.AgainstLarge.Interval95.High),
             };
         return json;
     }
