@@ -52,7 +52,7 @@ public sealed class VocabularyTests : IDisposable
     }
 
     [Theory]
-    [InlineData("--method is 'ompp'; wanted one of omp, common_interpolation, subword, landmark_pca, john_hewitt, mean, zero, randn. Did you mean 'omp'?", "--method", "ompp")]
+    [InlineData("--method is 'ompp'; wanted one of omp, common_interpolation, subword, landmark_pca, stb, mp_rope, john_hewitt, mean, zero, randn. Did you mean 'omp'?", "--method", "ompp")]
     [InlineData("--k is 0; at least 1 is wanted", "-k", "0")]
     public void Wrong_options_are_named(string message, params string[] options)
     {
